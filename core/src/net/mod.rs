@@ -1,0 +1,1 @@
+//! Sockets: TCP, proxy, TLS and the websocket (no AWS API, no session protocol).

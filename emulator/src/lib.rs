@@ -1,0 +1,1 @@
+//! An emulator of AWS Systems Manager Session Manager on loopback.
