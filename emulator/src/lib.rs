@@ -1,1 +1,3 @@
 //! An emulator of AWS Systems Manager Session Manager on loopback.
+
+pub mod channel;
