@@ -48,6 +48,9 @@ pub struct Config {
     pub target: Option<String>,
     /// The version to announce.
     pub client_version: String,
+    /// Refuse the handshake of an agent that is not newer than this, before it does anything: the session then fails
+    /// with [`Kind::Unsupported`].
+    pub agent_newer_than: Option<&'static str>,
     /// The terminal's size, sent as soon as there is a terminal.
     pub size: Option<Size>,
     /// Bytes that may wait for the reader; at least one message.
@@ -76,6 +79,7 @@ impl Config {
             session_id: session_id.into(),
             target: None,
             client_version: CLIENT_VERSION.to_owned(),
+            agent_newer_than: None,
             size: None,
             unread_max: 16 << 20,
             reorder_max: 10_000,
@@ -179,11 +183,13 @@ pub struct Connection {
     stdio: Buffer,
     stderr: Buffer,
     is_full: bool,
+    is_abandoned: bool,
     size: Option<Size>,
     is_mid_line: bool,
     exit_code: Option<i32>,
     unreadable: Option<(Instant, u32)>,
     outcome: Option<Result<()>>,
+    is_ended_by_service: bool,
     events: VecDeque<Event>,
     stats: Stats,
 }
@@ -253,11 +259,13 @@ impl Connection {
             stdio: Buffer::default(),
             stderr: Buffer::default(),
             is_full: false,
+            is_abandoned: false,
             size: config.size,
             is_mid_line: false,
             exit_code: None,
             unreadable: None,
             outcome: None,
+            is_ended_by_service: false,
             events: VecDeque::new(),
             stats: Stats::default(),
             config,
@@ -325,7 +333,7 @@ impl Connection {
     /// The answer to [`Event::NeedDataKey`].
     pub fn handle_data_key(&mut self, now: Instant, key: Result<DataKey>) {
         let seed = self.ids.number();
-        let next = self.handshake.handle_data_key(key, &self.config.client_version, seed);
+        let next = self.handshake.handle_data_key(key, &self.config, seed);
         self.follow(now, next);
     }
 
@@ -491,6 +499,14 @@ impl Connection {
         self.size = Some(size);
     }
 
+    /// Nobody will read any more: what has arrived and what arrives is let go, so that the end of the session can be
+    /// heard.
+    pub fn abandon(&mut self) {
+        self.is_abandoned = true;
+        (self.stdio, self.stderr) = (Buffer::default(), Buffer::default());
+        self.is_full = false;
+    }
+
     /// Ends the session with a reason of the caller's own. What had arrived can still be read.
     pub fn close(&mut self, outcome: Result<()>) {
         self.outcome.get_or_insert(outcome);
@@ -533,6 +549,11 @@ impl Connection {
     /// Returns how the session ended; `None` while it goes on.
     pub fn outcome(&self) -> Option<&Result<()>> {
         self.outcome.as_ref()
+    }
+
+    /// Returns whether the service has said that the session is over: there is nothing left to terminate.
+    pub fn is_ended_by_service(&self) -> bool {
+        self.is_ended_by_service
     }
 
     /// Returns what kind of session it is, once that is known.
@@ -586,8 +607,7 @@ impl Connection {
         let kind = PayloadType::from(frame.payload_type);
         match kind {
             PayloadType::HandshakeRequest => {
-                let Config { client_version, session_id, target, .. } = &self.config;
-                let next = self.handshake.handle_request(&frame.payload, client_version, session_id, target.as_deref());
+                let next = self.handshake.handle_request(&frame.payload, &self.config);
                 self.follow(now, next);
             }
             PayloadType::ChallengeRequest => {
@@ -630,6 +650,7 @@ impl Connection {
             None => payload,
         };
         match kind {
+            PayloadType::Output | PayloadType::StdErr if self.is_abandoned => {}
             PayloadType::StdErr => self.stderr.push(data),
             PayloadType::ExitCode => self.exit_code = ExitCode::parse(data).map(|code| code.0),
             _ => self.stdio.push(data),
@@ -661,6 +682,7 @@ impl Connection {
             }
             Ok(())
         });
+        self.is_ended_by_service = true;
         self.outcome.get_or_insert(outcome);
     }
 

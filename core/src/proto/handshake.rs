@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::cipher::{Cipher, DataKey};
+use super::connection::Config;
 use super::payload::{
     Action, ActionStatus, Challenge, EncryptedDataKey, HandshakeComplete, HandshakeRequest, HandshakeResponse,
     ProcessedAction,
 };
+use super::version;
 use crate::{Error, Kind, Result};
 
 /// What kind of session the agent runs.
@@ -74,13 +76,7 @@ impl Handshake {
 
     /// Takes the agent's request. A second one is ignored: answering it would block the agent's reader for good
     /// (PROTOCOL §7.3).
-    pub(super) fn handle_request(
-        &mut self,
-        payload: &[u8],
-        client_version: &str,
-        session_id: &str,
-        target: Option<&str>,
-    ) -> Result<Next> {
+    pub(super) fn handle_request(&mut self, payload: &[u8], config: &Config) -> Result<Next> {
         if !matches!(self.state, State::Waiting) {
             return Ok(Next::Nothing);
         }
@@ -88,15 +84,19 @@ impl Handshake {
             .ok_or_else(|| Error::new(Kind::HandshakeFailed, "the agent's handshake request can't be read"))?;
         self.agent_version = Some(request.agent_version).filter(|version| !version.is_empty());
         let mut processed = Vec::with_capacity(request.actions.len());
-        let (mut failure, mut key) = (None, None);
+        let (mut failure, mut key) = (self.check_version(config.agent_newer_than).err(), None);
         for action in &request.actions {
             let answer = match action {
-                Action::SessionType { session_type, .. } => self.take_session_type(session_type),
+                Action::SessionType { session_type, .. } => match &failure {
+                    Some(error) => Err(error.clone()),
+                    None => self.take_session_type(session_type),
+                },
                 Action::KmsEncryption { key_id, challenge } => {
-                    let target = target.ok_or_else(|| {
+                    let target = config.target.as_deref().ok_or_else(|| {
                         Error::invalid_argument("target", "must be given to attach to an encrypted session")
                     })?;
-                    key = Some((processed.len(), key_request(key_id, challenge.as_deref(), session_id, target)));
+                    key =
+                        Some((processed.len(), key_request(key_id, challenge.as_deref(), &config.session_id, target)));
                     Ok(())
                 }
                 Action::Other { action_type } => Err(Error::new(
@@ -113,17 +113,12 @@ impl Handshake {
                 self.state = State::NeedsKey { processed, at, has_challenge };
                 Ok(Next::NeedKey(key))
             }
-            _ => Ok(self.respond(processed, client_version, failure)),
+            _ => Ok(self.respond(processed, config, failure)),
         }
     }
 
     /// Takes the data key, or the reason why there is none; the agent hears of either.
-    pub(super) fn handle_data_key(
-        &mut self,
-        key: Result<DataKey>,
-        client_version: &str,
-        nonce_seed: u64,
-    ) -> Result<Next> {
+    pub(super) fn handle_data_key(&mut self, key: Result<DataKey>, config: &Config, nonce_seed: u64) -> Result<Next> {
         let State::NeedsKey { processed, at, has_challenge } = &mut self.state else { return Ok(Next::Nothing) };
         let (mut processed, at, has_challenge) = (std::mem::take(processed), *at, *has_challenge);
         let keyed = key.and_then(|key| Ok((Cipher::new(&key, nonce_seed)?, key)));
@@ -142,7 +137,7 @@ impl Handshake {
                 Some(error)
             }
         };
-        Ok(self.respond(processed, client_version, failure))
+        Ok(self.respond(processed, config, failure))
     }
 
     /// Takes the agent's challenge and returns the answer: the same bytes, under the other key.
@@ -189,6 +184,15 @@ impl Handshake {
         self.cipher.as_mut()
     }
 
+    fn check_version(&self, gate: Option<&str>) -> Result<()> {
+        let (Some(gate), agent) = (gate, self.agent_version().unwrap_or("")) else { return Ok(()) };
+        if version::is_newer(agent, gate) {
+            return Ok(());
+        }
+        let problem = format!("the agent's version is `{agent}`; this needs one newer than {gate}");
+        Err(Error::new(Kind::Unsupported, problem).with_hint("update the agent on the target"))
+    }
+
     fn take_session_type(&mut self, session_type: &str) -> Result<()> {
         self.kind = Some(match session_type {
             "Standard_Stream" | "InteractiveCommands" => SessionKind::Shell,
@@ -201,10 +205,10 @@ impl Handshake {
         Ok(())
     }
 
-    fn respond(&mut self, processed: Vec<ProcessedAction>, client_version: &str, failure: Option<Error>) -> Next {
+    fn respond(&mut self, processed: Vec<ProcessedAction>, config: &Config, failure: Option<Error>) -> Next {
         self.state = State::Responded;
         let errors = processed.iter().map(|p| p.error.clone()).filter(|error| !error.is_empty()).collect();
-        let response = HandshakeResponse { client_version: client_version.to_owned(), processed, errors };
+        let response = HandshakeResponse { client_version: config.client_version.clone(), processed, errors };
         Next::Respond(response.encode(), failure)
     }
 }
