@@ -151,9 +151,7 @@ impl Driver {
         let mut backoff = Backoff::new(clock::now() + budget, clock::seed());
         let (mut refusals, mut last) = (0, None);
         while let Some(delay) = backoff.next(clock::now()) {
-            if self.unless_closing(tokio::time::sleep(delay)).await.is_none() {
-                return None;
-            }
+            self.unless_closing(tokio::time::sleep(delay)).await?;
             let left = backoff.left(clock::now()).max(Duration::from_millis(1));
             let attempt = tokio::time::timeout(left, self.attempt());
             let error = match self.unless_closing(attempt).await? {

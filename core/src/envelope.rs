@@ -98,7 +98,7 @@ printf '\n%s-end\n%s\n%s-done\n' "$n" "$t" "$n"
         };
         let decode = |bytes: &[u8]| if is_encoded { decode(bytes) } else { bytes.to_vec() };
         let Some(end) = find(body, &mark("end")) else {
-            return Ok(Contents { stdout: decode(body), ..Contents::default() });
+            return Ok(Contents { stdout: decode(without_start_of(body, &mark("end"))), ..Contents::default() });
         };
         let stdout = decode(&body[..end]);
         let rest = &body[end + mark("end").len()..];
@@ -131,6 +131,12 @@ fn decode(text: &[u8]) -> Vec<u8> {
             Err(_) => groups.truncate((groups.len() - 1) / 4 * 4),
         }
     }
+}
+
+/// Cuts off the mark that has begun to arrive at the end of `body`, if one has.
+fn without_start_of<'a>(body: &'a [u8], mark: &[u8]) -> &'a [u8] {
+    let begun = (1..mark.len()).rev().find(|length| body.ends_with(&mark[..*length]));
+    &body[..body.len() - begun.unwrap_or(0)]
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
