@@ -1,3 +1,4 @@
 //! An emulator of AWS Systems Manager Session Manager on loopback.
 
+pub mod agent;
 pub mod channel;
