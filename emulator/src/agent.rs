@@ -16,6 +16,7 @@ mod round_trip;
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -31,7 +32,7 @@ use inbound::Inbound;
 use input::InputQueue;
 pub use input::{INPUT_MAX, Input};
 use outbound::Outbound;
-use properties::SessionType;
+pub(crate) use properties::{CommandProperties, SessionType};
 
 /// How long what was sent may take to be acknowledged once the session ends, and once more its last state.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -366,23 +367,21 @@ impl Agent {
 
     /// Takes the session's end as far as it can go.
     fn settle(&mut self, now: Instant) {
-        if let Phase::Draining { until, .. } = self.phase
-            && (self.outbound.is_empty() || now >= until)
-        {
-            let Phase::Draining { completion, announces, .. } = std::mem::replace(&mut self.phase, Phase::Ended) else {
-                return;
-            };
-            if announces {
-                self.push_state(now, SessionState::Terminating);
+        self.phase = match mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Draining { until, completion, announces } if self.outbound.is_empty() || now >= until => {
+                if announces {
+                    self.push_state(now, SessionState::Terminating);
+                }
+                Phase::Announcing { until: now + DRAIN_TIMEOUT, completion }
             }
-            self.phase = Phase::Announcing { until: now + DRAIN_TIMEOUT, completion };
-        }
-        if let Phase::Announcing { until, .. } = self.phase
-            && (self.states.is_empty() || now >= until)
-        {
-            if let Phase::Announcing { completion, .. } = std::mem::replace(&mut self.phase, Phase::Ended) {
+            phase => phase,
+        };
+        self.phase = match mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Announcing { until, completion } if self.states.is_empty() || now >= until => {
                 self.events.push_back(AgentEvent::Ended(completion));
+                Phase::Ended
             }
-        }
+            phase => phase,
+        };
     }
 }

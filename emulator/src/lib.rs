@@ -2,3 +2,6 @@
 
 pub mod agent;
 pub mod channel;
+pub mod programs;
+mod utf8;
+pub mod worker;
