@@ -173,7 +173,7 @@ impl Aws {
         }
         let attempts = async {
             let credentials = self.credentials.current().await;
-            credentials.map_err(|error| self.credentials_error(call.action, error))?;
+            credentials.map_err(|error| self.credentials_error(&format!("`{}`", call.action), error))?;
             match send().await {
                 Err(error) if is_stale_credentials(&error) => {
                     self.credentials.forget();

@@ -39,7 +39,7 @@ impl Subject<'_> {
 struct Answer<'a> {
     code: &'a str,
     text: &'a str,
-    status: Option<u16>,
+    status: u16,
 }
 
 /// Codes that mean: these credentials were good once, or are not known; others may work.
@@ -96,52 +96,64 @@ impl Aws {
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
-        from_sdk(call, self.profile.as_deref(), error)
+        from_sdk(call, self.profile.as_deref(), &error)
     }
 
     /// Makes an error of credentials that could not be had for `purpose`.
     pub(super) fn credentials_error(&self, purpose: &str, error: CredentialsError) -> Error {
-        from_credentials(purpose, self.profile.as_deref(), error)
+        from_credentials(purpose, self.profile.as_deref(), &error)
     }
 }
 
-fn from_sdk<E>(call: &Call<'_>, profile: Option<&str>, error: SdkError<E, HttpResponse>) -> Error
+/// The SDK's error never becomes the source of ours: its `Debug` output holds whole answers, with a token or a key in
+/// them where the answer was a good one that could not be read to the end.
+fn from_sdk<E>(call: &Call<'_>, profile: Option<&str>, error: &SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
-    let request_id = error.request_id().map(str::to_owned);
-    let mut ours = match &error {
+    let mut ours = match error {
         SdkError::ServiceError(service) => {
-            let meta = service.err().meta();
             let status = service.raw().status().as_u16();
-            let answer = Answer {
-                code: meta.code().unwrap_or("Unknown"),
-                text: meta.message().unwrap_or_default().trim_end_matches('.'),
-                status: Some(status),
-            };
-            from_answer(call, profile, &answer).with_aws_code(answer.code).with_http_status(status)
+            let meta = service.err().meta();
+            match meta.code() {
+                Some(code) => {
+                    let text = meta.message().unwrap_or_default().trim_end_matches('.');
+                    from_answer(call, profile, &Answer { code, text, status }).with_aws_code(code)
+                }
+                None => from_riddle(call, status),
+            }
+            .with_http_status(status)
         }
         SdkError::ResponseError(response) => {
             let status = response.raw().status().as_u16();
-            let message = format!("the answer to `{}` can't be understood (HTTP {status})", call.action);
-            Error::new(Kind::Api, message).with_http_status(status)
+            from_riddle(call, status).with_http_status(status)
         }
         SdkError::ConstructionFailure(_) => {
-            let message = format!("the request for `{}` can't be made: {}", call.action, causes(&error));
-            Error::invalid_argument("endpoints", format!("can't be used: {message}"))
+            let problem = format!("give no usable URL for `{}`: {}", call.action, causes(error));
+            Error::invalid_argument("endpoints", problem)
         }
         // Timeouts and failures to send: the network's own error says more than the SDK's.
-        _ => own_error(&error).unwrap_or_else(|| {
-            Error::new(Kind::ConnectFailed, format!("`{}` was not answered: {}", call.action, causes(&error)))
+        _ => own_error(error).unwrap_or_else(|| {
+            Error::new(Kind::ConnectFailed, format!("`{}` was not answered: {}", call.action, causes(error)))
         }),
     };
-    if let Some(id) = request_id {
+    if let Some(id) = error.request_id() {
         ours = ours.with_request_id(id);
     }
     if let Subject::Session(id) = call.subject {
         ours = ours.with_session_id(id);
     }
-    if std::error::Error::source(&ours).is_some() { ours } else { ours.with_source(error) }
+    ours
+}
+
+/// Makes an error of an answer that is not in the form of AWS's, such as that of a load balancer or a login page.
+fn from_riddle(call: &Call<'_>, status: u16) -> Error {
+    let kind = match call.subject {
+        Subject::Key(_) => Kind::KmsFailed,
+        _ if status == TOO_MANY_REQUESTS => Kind::Throttled,
+        _ => Kind::Api,
+    };
+    Error::new(kind, format!("the answer to `{}` can't be understood (HTTP {status})", call.action))
 }
 
 /// The table of answers: common ones first, then those of one call.
@@ -167,7 +179,7 @@ fn from_answer(call: &Call<'_>, profile: Option<&str>, answer: &Answer<'_>) -> E
         Subject::Key(key) => {
             Error::new(Kind::KmsFailed, format!("`{action}` with the key `{key}` failed: `{code}`: {text}"))
         }
-        _ if THROTTLED.contains(&code) || status == Some(TOO_MANY_REQUESTS) => {
+        _ if THROTTLED.contains(&code) || status == TOO_MANY_REQUESTS => {
             Error::new(Kind::Throttled, format!("`{action}` was throttled: {text}"))
         }
         _ if DENIED.contains(&code) => {
@@ -197,17 +209,18 @@ fn about_target(action: &str, target: &str, document: Option<&str>, answer: &Ans
     }
 }
 
-fn from_credentials(purpose: &str, profile: Option<&str>, error: CredentialsError) -> Error {
-    let text = causes(&error);
+fn from_credentials(purpose: &str, profile: Option<&str>, error: &CredentialsError) -> Error {
+    let text = causes(error);
     let is_missing = matches!(error, CredentialsError::CredentialsNotLoaded(_));
-    // A network that fails on the way to SSO or STS is the thing to mend, not the credentials.
-    let network = own_error(&error).filter(|own| !is_missing && own.kind() != Kind::ConnectFailed);
-    let kind = network.map_or(Kind::CredentialsUnavailable, |own| own.kind());
-    let mut ours = Error::new(kind, format!("no credentials for {purpose}: {text}"));
-    if kind == Kind::CredentialsUnavailable && !is_missing && (text.contains("SSO") || text.contains("sso")) {
-        ours = ours.with_hint(sso_login(profile));
+    // TLS or a proxy that fails on the way to SSO or STS is the thing to mend, not the credentials.
+    let network =
+        own_error(error).map(|own| own.kind()).filter(|kind| matches!(kind, Kind::ProxyFailed | Kind::TlsFailed));
+    let kind = network.filter(|_| !is_missing).unwrap_or(Kind::CredentialsUnavailable);
+    let ours = Error::new(kind, format!("no credentials for {purpose}: {text}"));
+    if kind == Kind::CredentialsUnavailable && (text.contains("SSO") || text.contains("sso")) {
+        return ours.with_hint(sso_login(profile));
     }
-    ours.with_source(error)
+    ours
 }
 
 fn renewal(profile: Option<&str>) -> String {

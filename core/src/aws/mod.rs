@@ -11,6 +11,8 @@ mod errors;
 mod kms;
 mod request;
 mod sign;
+#[cfg(test)]
+mod tests;
 mod throttle;
 
 use std::collections::BTreeMap;

@@ -14,8 +14,12 @@ mod dial;
 mod endpoint;
 mod http;
 mod issuer;
+#[cfg(test)]
+pub(crate) mod loopback;
 mod proxy;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod ws;
 
