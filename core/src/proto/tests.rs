@@ -1,0 +1,7 @@
+//! The proof of the protocol: the recorded vectors, and every promise of the connection in virtual time.
+//!
+//! One file for each subject; `rig` is the connection under test with a far end that a test plays by hand.
+
+mod frames;
+mod payloads;
+mod vectors;
