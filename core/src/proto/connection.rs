@@ -526,7 +526,7 @@ impl Connection {
 
     /// Returns whether something waits to be sent at once; the driver need not be woken otherwise.
     pub fn wants_transmit(&self) -> bool {
-        let has_new = self.outbound.has_unsent() || self.size.is_some() || self.input.finish == Finish::Wanted;
+        let has_new = self.outbound.has_unsent() || self.has_pending();
         self.link.is_up && (self.inbound.owes() || self.link.opening.is_some() || has_new && !self.link.is_paused)
     }
 
@@ -701,6 +701,12 @@ impl Connection {
             },
             _ => {}
         }
+    }
+
+    /// Returns whether a size or the end of the input waits and can be sent.
+    fn has_pending(&self) -> bool {
+        let is_wanted = self.size.is_some() || self.input.finish == Finish::Wanted;
+        is_wanted && self.input.state == InputState::Open && self.outbound.len() < self.config.window_messages
     }
 
     fn push_pending(&mut self, now: Instant) {

@@ -4,4 +4,6 @@
 
 mod frames;
 mod payloads;
+mod rig;
+mod sending;
 mod vectors;
