@@ -273,7 +273,7 @@ impl Connection {
         self.link = Link { is_up: true, opening: Some(token), is_paused: false, progress: now, connections };
         self.stats.reconnects = connections - 1;
         self.outbound.restart();
-        self.liveness.heard(now);
+        self.handle_heartbeat(now);
         if let InputState::Waiting { probe: Probe::NotYet { since } } = &mut self.input.state {
             *since = Some(now);
         }
@@ -288,7 +288,8 @@ impl Connection {
 
     /// Any sign of life that is not a message: a pong, or a ping of the service's own.
     pub fn handle_heartbeat(&mut self, now: Instant) {
-        if self.link.is_up {
+        // While nothing is read, an answer to a ping would not be seen.
+        if self.link.is_up && !self.is_full {
             self.liveness.heard(now);
         }
     }

@@ -3,6 +3,7 @@
 //! One file for each subject; `rig` is the connection under test with a far end that a test plays by hand.
 
 mod frames;
+mod liveness;
 mod payloads;
 mod rig;
 mod sending;
