@@ -313,6 +313,7 @@ impl Connection {
                 return;
             }
         };
+        self.unreadable = None;
         match frame.message_type {
             MessageType::OutputStreamData => self.handle_output(now, frame),
             MessageType::Acknowledge => self.handle_acknowledge(now, &frame.payload),
@@ -570,7 +571,6 @@ impl Connection {
         self.link.is_paused = false;
         self.inbound.accept(frame);
         while let Some(frame) = self.inbound.poll_ordered() {
-            self.unreadable = None;
             self.stats.messages_in += 1;
             self.stats.bytes_in += frame.payload.len() as u64;
             if let Err(error) = self.dispatch(now, &frame) {

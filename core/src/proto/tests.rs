@@ -5,6 +5,7 @@
 mod frames;
 mod liveness;
 mod payloads;
+mod receiving;
 mod rig;
 mod sending;
 mod vectors;
