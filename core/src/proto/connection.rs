@@ -692,7 +692,8 @@ impl Connection {
             InputState::Waiting { probe } if self.handshake.is_waiting() => match probe {
                 Probe::NotYet { since: Some(since) } if now >= since + SILENCE && self.link.is_up => {
                     let sequence = self.outbound.next_sequence();
-                    let size = self.size.take().unwrap_or(Size::WITHOUT_TERMINAL);
+                    // The size itself stays for later: an agent that is about to shake hands drops this one.
+                    let size = self.size.unwrap_or(Size::WITHOUT_TERMINAL);
                     self.push(now, PayloadType::Size, size.encode());
                     self.input.state = InputState::Waiting { probe: Probe::Sent { sequence } };
                 }

@@ -8,4 +8,5 @@ mod payloads;
 mod receiving;
 mod rig;
 mod sending;
+mod silence;
 mod vectors;
