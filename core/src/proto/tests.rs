@@ -2,6 +2,7 @@
 //!
 //! One file for each subject; `rig` is the connection under test with a far end that a test plays by hand.
 
+mod encryption;
 mod frames;
 mod liveness;
 mod payloads;
