@@ -2,8 +2,12 @@
 //!
 //! One file for each subject; `rig` is the connection under test with a far end that a test plays by hand.
 
+mod closing;
+mod commands;
 mod encryption;
 mod frames;
+mod handshake;
+mod hostile;
 mod liveness;
 mod payloads;
 mod receiving;
