@@ -1,6 +1,7 @@
 //! Bytes that arrived and wait for the reader.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -13,7 +14,7 @@ const BLOCK_MIN: usize = 1 << 10;
 ///
 /// Bytes are copied into blocks of its own: a payload is a slice of a read buffer many times its size, and a queue
 /// of such slices would take a multiple of the memory that it counts.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Buffer {
     full: VecDeque<BytesMut>,
     last: BytesMut,
@@ -76,6 +77,13 @@ impl Buffer {
             // An idle session keeps no block.
             self.last = BytesMut::new();
         }
+    }
+}
+
+/// Shows the length only: what a session carries belongs in no log.
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffer").field("len", &self.len).finish_non_exhaustive()
     }
 }
 

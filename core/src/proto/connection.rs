@@ -281,7 +281,7 @@ impl Connection {
         self.link = Link { is_up: true, opening: Some(token), is_paused: false, progress: now, connections };
         self.stats.reconnects = connections - 1;
         self.outbound.restart();
-        self.liveness.heard(now);
+        self.handle_heartbeat(now);
         if let InputState::Waiting { probe: Probe::NotYet { since } } = &mut self.input.state {
             *since = Some(now);
         }
@@ -296,7 +296,8 @@ impl Connection {
 
     /// Any sign of life that is not a message: a pong, or a ping of the service's own.
     pub fn handle_heartbeat(&mut self, now: Instant) {
-        if self.link.is_up {
+        // While nothing is read, an answer to a ping would not be seen.
+        if self.link.is_up && !self.is_full {
             self.liveness.heard(now);
         }
     }
@@ -320,6 +321,7 @@ impl Connection {
                 return;
             }
         };
+        self.unreadable = None;
         match frame.message_type {
             MessageType::OutputStreamData => self.handle_output(now, frame),
             MessageType::Acknowledge => self.handle_acknowledge(now, &frame.payload),
@@ -542,7 +544,7 @@ impl Connection {
 
     /// Returns whether something waits to be sent at once; the driver need not be woken otherwise.
     pub fn wants_transmit(&self) -> bool {
-        let has_new = self.outbound.has_unsent() || self.size.is_some() || self.input.finish == Finish::Wanted;
+        let has_new = self.outbound.has_unsent() || self.has_pending();
         self.link.is_up && (self.inbound.owes() || self.link.opening.is_some() || has_new && !self.link.is_paused)
     }
 
@@ -590,7 +592,6 @@ impl Connection {
         self.link.is_paused = false;
         self.inbound.accept(frame);
         while let Some(frame) = self.inbound.poll_ordered() {
-            self.unreadable = None;
             self.stats.messages_in += 1;
             self.stats.bytes_in += frame.payload.len() as u64;
             if let Err(error) = self.dispatch(now, &frame) {
@@ -713,7 +714,8 @@ impl Connection {
             InputState::Waiting { probe } if self.handshake.is_waiting() => match probe {
                 Probe::NotYet { since: Some(since) } if now >= since + SILENCE && self.link.is_up => {
                     let sequence = self.outbound.next_sequence();
-                    let size = self.size.take().unwrap_or(Size::WITHOUT_TERMINAL);
+                    // The size itself stays for later: an agent that is about to shake hands drops this one.
+                    let size = self.size.unwrap_or(Size::WITHOUT_TERMINAL);
                     self.push(now, PayloadType::Size, size.encode());
                     self.input.state = InputState::Waiting { probe: Probe::Sent { sequence } };
                 }
@@ -723,6 +725,12 @@ impl Connection {
             },
             _ => {}
         }
+    }
+
+    /// Returns whether a size or the end of the input waits and can be sent.
+    fn has_pending(&self) -> bool {
+        let is_wanted = self.size.is_some() || self.input.finish == Finish::Wanted;
+        is_wanted && self.input.state == InputState::Open && self.outbound.len() < self.config.window_messages
     }
 
     fn push_pending(&mut self, now: Instant) {

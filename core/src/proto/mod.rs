@@ -34,3 +34,6 @@ pub use frame::{Frame, FrameError, MessageType};
 pub use handshake::{KeyRequest, SessionKind};
 pub use ids::{Ids, MessageId};
 pub use payload::PayloadType;
+
+#[cfg(test)]
+mod tests;

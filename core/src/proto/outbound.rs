@@ -4,6 +4,7 @@
 //! business.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -36,7 +37,6 @@ pub(super) struct Outbound {
     resent: u64,
 }
 
-#[derive(Debug)]
 struct Entry {
     /// `None` once acknowledged: only entries behind an unacknowledged one stay for a while.
     frame: Option<Bytes>,
@@ -202,6 +202,18 @@ impl Entry {
         self.frame.as_ref()?;
         let doublings = self.attempts.saturating_sub(1).min(4);
         Some(self.last_sent? + (timeout * (1 << doublings)).min(RESEND_DELAY_MAX.max(timeout)))
+    }
+}
+
+/// Leaves out the frame: what a session carries belongs in no log.
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("is_acknowledged", &self.frame.is_none())
+            .field("payload_len", &self.payload_len)
+            .field("last_sent", &self.last_sent)
+            .field("attempts", &self.attempts)
+            .finish_non_exhaustive()
     }
 }
 
