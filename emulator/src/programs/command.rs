@@ -3,8 +3,9 @@
 use std::fs::{File, OpenOptions, remove_file};
 use std::future::pending;
 use std::io::{self, Seek as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use ssmwire::proto::payload::ExitCode;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
+use uuid::Uuid;
 
 use super::process::{ProcessTree, environment};
 use super::pump::Pump;
@@ -141,6 +143,9 @@ fn start(arguments: &[String], stdout: Stdio, stderr: Stdio) -> io::Result<(Chil
 }
 
 /// Passes Ctrl-C and Ctrl-\ on as signals, and drops all other input. It never ends by itself.
+///
+/// The official agent acknowledges nothing from the first signal to the command's end (PROTOCOL §12 row 19). This one
+/// goes on: a client that waits for acknowledges would only be slower.
 async fn interrupts(tree: &ProcessTree, input: &mut mpsc::Receiver<Input>, is_interrupted: &AtomicBool) {
     while let Some(input) = input.recv().await {
         let Input::Data(data) = input else { continue };
@@ -189,12 +194,10 @@ fn start_error(program: &str, error: &io::Error) -> String {
     format!("fork/exec {program}: {problem}")
 }
 
-/// Opens a file that is gone once nobody has it open.
+/// Opens a file that only this process can read, and that is gone once nobody has it open.
 fn nameless_file() -> io::Result<File> {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let name = format!("ssmwire-output-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-    let path = std::env::temp_dir().join(name);
-    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+    let path = std::env::temp_dir().join(format!("ssmwire-output-{}", Uuid::new_v4()));
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
     remove_file(&path)?;
     Ok(file)
 }
