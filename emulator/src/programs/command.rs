@@ -1,5 +1,6 @@
 //! Commands without a terminal: split, started without a shell, with no input but signals (PROTOCOL §10.3, §10.5).
 
+use std::fmt;
 use std::fs::{File, OpenOptions, remove_file};
 use std::future::pending;
 use std::io::{self, Seek as _};
@@ -45,23 +46,19 @@ pub(super) async fn run(properties: CommandProperties, is_faithful: bool, ends: 
         }
     }
     let Some(arguments) = shlex::split(&properties.commands).filter(|arguments| !arguments.is_empty()) else {
-        let text = "Unable to start command: EOF found when expecting closing quote\n";
         if is_faithful {
             sleep(FAITHFUL_FAILURE).await;
         }
-        tell(&ends, is_faithful, text).await;
-        return Ending { completion: failed(text.to_owned()), announces: true };
+        let ending = broken("EOF found when expecting closing quote");
+        tell(&ends, is_faithful, &ending.completion.output).await;
+        return ending;
     };
     let outcome = if properties.separates_output {
         separated(&arguments, &properties, is_faithful, ends).await
     } else {
         merged(&arguments, is_faithful, ends).await
     };
-    match outcome {
-        Ok(()) => Ending::success(),
-        // The client has been told as if by the command: to the service the task failed without a text.
-        Err(_) => Ending { completion: failed(String::new()), announces: true },
-    }
+    outcome.unwrap_or_else(broken)
 }
 
 /// Sends standard output and standard error apart while the command runs, and then its exit code.
@@ -70,13 +67,12 @@ async fn separated(
     properties: &CommandProperties,
     is_faithful: bool,
     mut ends: Ends,
-) -> io::Result<()> {
+) -> io::Result<Ending> {
     let (mut child, tree) = match start(arguments, Stdio::piped(), Stdio::piped()) {
         Ok(started) => started,
         Err(error) => {
             send(&ends.output, PayloadType::ExitCode, ExitCode(EXIT_UNKNOWN).encode()).await;
-            tell(&ends, is_faithful, &start_error(&arguments[0], &error)).await;
-            return Err(error);
+            return Ok(not_started(&ends, is_faithful, &arguments[0], &error).await);
         }
     };
     let pump = |kind, prefix: &str| Pump::new(kind, is_faithful).with_prefix(prefix);
@@ -97,23 +93,22 @@ async fn separated(
     };
     let Some(status) = status else {
         kill(tree, child).await;
-        return Ok(());
+        return Ok(Ending::success());
     };
     tree.spare();
     let own = status.code().unwrap_or(EXIT_KILLED);
     let code = if is_interrupted.load(Ordering::Relaxed) { EXIT_UNKNOWN } else { own };
     send(&ends.output, PayloadType::ExitCode, ExitCode(code).encode()).await;
-    Ok(())
+    Ok(Ending::success())
 }
 
 /// Collects all output in a file, and sends it when the command has ended, without an exit code.
-async fn merged(arguments: &[String], is_faithful: bool, mut ends: Ends) -> io::Result<()> {
+async fn merged(arguments: &[String], is_faithful: bool, mut ends: Ends) -> io::Result<Ending> {
     let mut file = nameless_file()?;
     let (mut child, tree) = match start(arguments, file.try_clone()?.into(), file.try_clone()?.into()) {
         Ok(started) => started,
         Err(error) => {
-            tell(&ends, is_faithful, &start_error(&arguments[0], &error)).await;
-            return Err(error);
+            return Ok(not_started(&ends, is_faithful, &arguments[0], &error).await);
         }
     };
     let is_interrupted = AtomicBool::new(false);
@@ -124,13 +119,13 @@ async fn merged(arguments: &[String], is_faithful: bool, mut ends: Ends) -> io::
     };
     if !has_ended {
         kill(tree, child).await;
-        return Ok(());
+        return Ok(Ending::success());
     }
     tree.spare();
     file.rewind()?;
     let file = tokio::fs::File::from_std(file);
     Pump::new(PayloadType::Output, is_faithful).with_rest().run(file, &ends.output).await;
-    Ok(())
+    Ok(Ending::success())
 }
 
 fn start(arguments: &[String], stdout: Stdio, stderr: Stdio) -> io::Result<(Child, ProcessTree)> {
@@ -166,6 +161,18 @@ async fn kill(tree: ProcessTree, mut child: Child) {
     tree.kill();
     let _ = timeout(EXIT_TIMEOUT, child.wait()).await;
     tree.spare();
+}
+
+/// Tells the client that the command did not start, as if the command had said it. For the service the task failed
+/// without a text (PROTOCOL §10.3).
+async fn not_started(ends: &Ends, is_faithful: bool, program: &str, error: &io::Error) -> Ending {
+    tell(ends, is_faithful, &start_error(program, error)).await;
+    Ending { completion: failed(String::new()), announces: true }
+}
+
+/// Makes the ending of a command that could not even be tried.
+fn broken(problem: impl fmt::Display) -> Ending {
+    Ending { completion: failed(format!("Unable to start command: {problem}\n")), announces: true }
 }
 
 /// Sends a text of the agent's own as standard error.
