@@ -31,7 +31,8 @@ const FAITHFUL_FAILURE: Duration = Duration::from_secs(2);
 const FAITHFUL_TEXT: Duration = Duration::from_secs(1);
 /// How long a command may take to be gone once it is killed.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The exit code of a command that did not start, or that the client interrupted: the official agent loses the real one.
+/// The exit code of a command that did not start, or that the client interrupted: the official agent loses the real
+/// one then.
 const EXIT_UNKNOWN: i32 = 1;
 /// The exit code of a command that a signal killed.
 const EXIT_KILLED: i32 = -1;
