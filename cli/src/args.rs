@@ -141,7 +141,7 @@ pub(crate) struct EmulatorOptions {
     /// The port to listen on; 0 takes a free one
     #[arg(long, default_value_t = 0)]
     pub(crate) port: u16,
-    /// Write the environment as one line of JSON to this open file descriptor once connections are accepted
+    /// Write the environment to this open file descriptor once connections are accepted: NAME=value lines, an empty line
     #[arg(long, value_name = "FD")]
     pub(crate) ready_fd: Option<u32>,
     /// A target that this machine plays; can be repeated

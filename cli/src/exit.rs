@@ -1,11 +1,12 @@
 //! How the program ends: one number, and the rules that give it.
-//!
-//! Knows nothing about sessions; whoever ran one hands in what it ended with.
 
 use std::process::ExitCode;
 
+use ssmwire::Error;
+
 /// What a shell adds to a signal's number to make an exit code of it.
 const SIGNALLED: u8 = 128;
+const SIGPIPE: u8 = 13;
 
 /// An exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,7 +18,7 @@ impl Exit {
     /// The command line can't be meant.
     pub(crate) const USAGE: Exit = Exit(2);
     /// Whoever read our output went away: what a shell shows for a program that SIGPIPE killed.
-    pub(crate) const BROKEN_PIPE: Exit = Exit(SIGNALLED + 13);
+    pub(crate) const BROKEN_PIPE: Exit = Exit(SIGNALLED + SIGPIPE);
     /// We failed, as opposed to the remote command.
     pub(crate) const FAILURE: Exit = Exit(255);
 
@@ -26,8 +27,8 @@ impl Exit {
         Exit(SIGNALLED.saturating_add(number))
     }
 
-    /// Makes the exit code that stands for a remote one; unknown counts as success, because the agent reports failing
-    /// to run a command in another way.
+    /// Makes the exit code that stands for a remote one; unknown counts as success, because an agent that can't run a
+    /// command says so in another way.
     ///
     /// As for every process only the low eight bits get through; a negative code, by which the agent says that a
     /// signal ended the command (PROTOCOL §10.5), becomes 255.
@@ -43,6 +44,23 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit.0)
+    }
+}
+
+/// Why a command stopped before its end.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// Whoever read our output went away, and no message could interest them.
+    BrokenPipe,
+    /// The session failed, or something before it.
+    Failed(Error),
+    /// Our output can't be written, so there is no point in more of it.
+    Unwritable(Error),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Halt::Failed(error)
     }
 }
 

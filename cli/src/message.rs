@@ -9,13 +9,14 @@ use ssmwire::Error;
 
 /// Prints `error`, and `about` before its message where several things are going on at once.
 pub(crate) fn report(error: &Error, about: Option<&str>) {
-    tell(&render(error, about));
+    tell(&render(error, about), "\n");
 }
 
-/// Prints one line, as it is.
-pub(crate) fn tell(line: &str) {
+/// Prints a text; its lines end with `newline`.
+pub(crate) fn tell(text: &str, newline: &str) {
+    let text = text.lines().map(|line| format!("{line}{newline}")).collect::<String>();
     // A closed standard error leaves nobody to tell.
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 fn render(error: &Error, about: Option<&str>) -> String {

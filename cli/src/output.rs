@@ -5,12 +5,15 @@
 //! neither the session's acknowledgements nor the signals that end the program.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use ssmwire::{Error, Kind};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::exit::Halt;
 
 /// How many writes wait for the thread; the caller waits with the next one.
 const WAITING_WRITES_MAX: usize = 4;
@@ -18,6 +21,7 @@ const WAITING_WRITES_MAX: usize = 4;
 /// A descriptor to write to. Clones write to the same one, each write in one piece.
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
+    name: &'static str,
     jobs: mpsc::Sender<Job>,
     failure: Arc<OnceLock<Errno>>,
 }
@@ -30,16 +34,21 @@ enum Job {
 
 impl Output {
     /// Opens standard output.
-    pub(crate) fn stdout() -> io::Result<Self> {
-        Self::to_descriptor("stdout", io::stdout().as_fd().try_clone_to_owned()?)
+    pub(crate) fn stdout() -> Result<Self, Halt> {
+        Self::open("stdout", io::stdout().as_fd())
     }
 
     /// Opens standard error.
-    pub(crate) fn stderr() -> io::Result<Self> {
-        Self::to_descriptor("stderr", io::stderr().as_fd().try_clone_to_owned()?)
+    pub(crate) fn stderr() -> Result<Self, Halt> {
+        Self::open("stderr", io::stderr().as_fd())
     }
 
-    fn to_descriptor(name: &str, descriptor: OwnedFd) -> io::Result<Self> {
+    fn open(name: &'static str, descriptor: BorrowedFd<'_>) -> Result<Self, Halt> {
+        let output = descriptor.try_clone_to_owned().and_then(|descriptor| Self::to_descriptor(name, descriptor));
+        output.map_err(|problem| unwritable(name, problem))
+    }
+
+    fn to_descriptor(name: &'static str, descriptor: OwnedFd) -> io::Result<Self> {
         let (jobs, mut queue) = mpsc::channel(WAITING_WRITES_MAX);
         let failure = Arc::new(OnceLock::new());
         let seen = failure.clone();
@@ -50,27 +59,33 @@ impl Output {
             }
         };
         std::thread::Builder::new().name(format!("ssmwire-{name}")).spawn(write)?;
-        Ok(Self { jobs, failure })
+        Ok(Self { name, jobs, failure })
     }
 
     /// Hands `bytes` to the thread, once it has room for them; fails if an earlier write has failed.
-    pub(crate) async fn write(&self, bytes: Vec<u8>) -> io::Result<()> {
+    pub(crate) async fn write(&self, bytes: Vec<u8>) -> Result<(), Halt> {
         self.jobs.send(Job::Write(bytes)).await.map_err(|_| self.problem())
     }
 
     /// Waits until everything handed over has been written.
-    pub(crate) async fn flush(&self) -> io::Result<()> {
+    pub(crate) async fn flush(&self) -> Result<(), Halt> {
         let (done, written) = oneshot::channel();
         self.jobs.send(Job::Flush(done)).await.map_err(|_| self.problem())?;
         written.await.map_err(|_| self.problem())
     }
 
-    fn problem(&self) -> io::Error {
+    fn problem(&self) -> Halt {
         match self.failure.get() {
-            Some(problem) => (*problem).into(),
-            None => io::Error::other("the writing thread has gone"),
+            Some(&Errno::PIPE) => Halt::BrokenPipe,
+            Some(&problem) => unwritable(self.name, problem.into()),
+            None => Error::new(Kind::Panic, format!("the thread that writes `{}` has gone", self.name)).into(),
         }
     }
+}
+
+fn unwritable(name: &str, problem: io::Error) -> Halt {
+    let error = Error::invalid_argument(name, format_args!("cannot be written: {problem}"));
+    Halt::Unwritable(error.with_source(problem))
 }
 
 fn write_all_of(queue: &mut mpsc::Receiver<Job>, descriptor: &OwnedFd) -> Result<(), Errno> {
@@ -136,16 +151,16 @@ mod tests {
         let output = Output::to_descriptor("test", writer).expect("a thread");
         drop(reader);
         output.write(b"x".to_vec()).await.expect("handed over");
-        let problem = output.flush().await.expect_err("nobody reads");
-        assert_eq!(problem.kind(), io::ErrorKind::BrokenPipe);
-        assert_eq!(output.write(b"y".to_vec()).await.expect_err("closed").kind(), io::ErrorKind::BrokenPipe);
+        assert!(matches!(output.flush().await, Err(Halt::BrokenPipe)));
+        assert!(matches!(output.write(b"y".to_vec()).await, Err(Halt::BrokenPipe)));
     }
 
     #[tokio::test]
     async fn a_full_disk_is_told() {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
-        let output = Output::to_descriptor("test", full.into()).expect("a thread");
+        let output = Output::to_descriptor("stdout", full.into()).expect("a thread");
         output.write(b"x".to_vec()).await.expect("handed over");
-        assert_eq!(output.flush().await.expect_err("full").kind(), io::ErrorKind::StorageFull);
+        let Err(Halt::Unwritable(error)) = output.flush().await else { panic!("the disk is full") };
+        assert_eq!(error.message(), "`stdout` cannot be written: No space left on device (os error 28)");
     }
 }

@@ -113,3 +113,40 @@ fn unusable(problem: impl Into<std::io::Error>) -> Error {
     let problem = problem.into();
     Error::invalid_argument("terminal", format_args!("cannot be used: {problem}")).with_source(problem)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_mode_ends_with_its_guard_and_with_a_panic_anywhere() {
+        let (screen, keyboard) = pty_process::blocking::open().expect("a terminal");
+        let modes = || format!("{:?}", termios::tcgetattr(&keyboard).expect("its modes"));
+        let device = Arc::new(keyboard.as_fd().try_clone_to_owned().expect("a second descriptor"));
+        let terminal = Terminal { device };
+        let before = modes();
+
+        let raw = terminal.raw().expect("raw mode");
+        assert_ne!(modes(), before);
+        drop(raw);
+        assert_eq!(modes(), before);
+
+        let raw = terminal.raw().expect("raw mode");
+        std::thread::spawn(|| panic!("a panic, on purpose")).join().expect_err("it panicked");
+        assert_eq!(modes(), before);
+        raw.enter().expect("raw mode again");
+        assert_ne!(modes(), before);
+        drop(raw);
+        assert_eq!(modes(), before);
+        drop(screen);
+    }
+
+    #[test]
+    fn a_terminal_without_a_size_counts_as_none() {
+        let (screen, keyboard) = pty_process::blocking::open().expect("a terminal");
+        let terminal = Terminal { device: Arc::new(keyboard.as_fd().try_clone_to_owned().expect("a descriptor")) };
+        assert_eq!(terminal.size(), Size::WITHOUT_TERMINAL);
+        screen.resize(pty_process::Size::new(40, 120)).expect("resized");
+        assert_eq!(terminal.size(), Size { columns: 120, rows: 40 });
+    }
+}
