@@ -1,15 +1,74 @@
-//! AWS Systems Manager sessions as a native library.
+//! AWS Systems Manager sessions as a native library: shells, commands and byte streams on managed nodes, without the
+//! `aws` command, without the session-manager-plugin, without a child process.
+//!
+//! ```no_run
+//! # async fn example() -> ssmwire::Result<()> {
+//! use ssmwire::{Client, Command};
+//!
+//! let client = Client::builder().region("eu-west-1").build().await?;
+//!
+//! // A command: exit code, standard output and standard error apart.
+//! let output = client.run("i-0123456789abcdef0", Command::new("uname").arg("-a")).await?;
+//! assert_eq!(output.status.code(), Some(0));
+//!
+//! // A shell: bytes in, bytes out.
+//! let shell = client.shell("i-0123456789abcdef0").size(120, 40).start().await?;
+//! shell.stdio().write_all(b"uptime\r").await?;
+//! shell.session().close().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! Nothing is lost: buffers are bounded, and a slow reader stops the far side. Nothing hangs: every wait ends by one of
+//! the [`Timeouts`]. A lost connection is resumed without the caller's doing. Dropping the last handle of a session
+//! ends it on the service.
+//!
+//! Without the feature `net` the crate is [`proto`] alone: the protocol as a state machine without I/O.
 
 #[cfg(feature = "net")]
 mod aws;
+#[cfg(feature = "net")]
+mod client;
+#[cfg(feature = "net")]
+mod clock;
+#[cfg(feature = "net")]
+mod command;
+#[cfg(feature = "net")]
+mod driver;
+#[cfg(feature = "net")]
+mod envelope;
 pub mod error;
 #[cfg(feature = "net")]
 mod net;
 mod options;
 pub mod proto;
+#[cfg(feature = "net")]
+mod run;
+#[cfg(feature = "net")]
+mod runtime;
 mod secret;
+#[cfg(feature = "net")]
+mod session;
+#[cfg(feature = "net")]
+mod shared;
+#[cfg(feature = "net")]
+mod shell;
+#[cfg(feature = "net")]
+mod stream;
 
+#[cfg(feature = "net")]
+pub use client::{Client, ClientBuilder};
+#[cfg(feature = "net")]
+pub use command::{Command, CommandBuilder, ExitStatus, RunningCommand};
 pub use error::{Error, Kind, Partial, Phase, Result};
 pub use options::{ConnectionStatus, Endpoints, StartSession, StartSessionResponse, Timeouts};
 pub use proto::payload::Size;
+pub use proto::{SessionKind, Stats};
+#[cfg(feature = "net")]
+pub use run::{Output, RunBuilder, Via};
 pub use secret::Secret;
+#[cfg(feature = "net")]
+pub use session::{Event, Session};
+#[cfg(feature = "net")]
+pub use shell::{Shell, ShellBuilder};
+#[cfg(feature = "net")]
+pub use stream::ByteStream;

@@ -1,1 +1,216 @@
-//! The AWS APIs: Systems Manager, KMS, credentials and request signing (no sockets of its own, no session protocol).
+//! The AWS APIs: starting, resuming and ending sessions, data keys, and the signature of the data channel's upgrade.
+//!
+//! The only part that knows the shapes of AWS APIs, and the only one that reads the environment and the AWS
+//! configuration files. It must not know what happens on the data channel. The driver calls it through
+//! [`ControlPlane`], so that tests can put something else in its place.
+
+mod api;
+mod credentials;
+mod endpoint;
+mod errors;
+mod kms;
+mod request;
+mod sign;
+#[cfg(test)]
+mod tests;
+mod throttle;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::identity::IdentityCache;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::time::SharedTimeSource;
+use aws_smithy_types::timeout::TimeoutConfig;
+use futures_util::future::BoxFuture;
+use http::{HeaderName, HeaderValue, Uri};
+
+use self::credentials::{Credentials, Source};
+use self::endpoint::StreamEndpoint;
+use crate::net::{Net, Proxies, TlsOptions};
+use crate::{ConnectionStatus, Endpoints, Error, Kind, Result, StartSession, StartSessionResponse, Timeouts};
+
+pub(crate) use self::kms::DataKey;
+
+/// What a session asks of AWS. Every call ends by a deadline of [`Timeouts`].
+pub(crate) trait ControlPlane: Send + Sync {
+    /// Starts a session; throttling is sat out until the deadline.
+    fn start(&self, request: StartSession) -> BoxFuture<'_, Result<StartSessionResponse>>;
+
+    /// Asks for a new token for a session whose data channel was lost; `None` if the session is gone.
+    ///
+    /// The answer's stream URL is empty if the service named none: the session's old one stays good.
+    fn resume(&self, session_id: String) -> BoxFuture<'_, Result<Option<StartSessionResponse>>>;
+
+    /// Ends a session; ending one that is gone succeeds.
+    fn terminate(&self, session_id: String) -> BoxFuture<'_, Result<()>>;
+
+    /// Returns whether a target's agent is connected.
+    fn status(&self, target: String) -> BoxFuture<'_, Result<ConnectionStatus>>;
+
+    /// Makes a data key of 64 bytes under `key_id`, PROTOCOL §8.2.
+    fn data_key(&self, key_id: String, context: BTreeMap<String, String>) -> BoxFuture<'_, Result<DataKey>>;
+
+    /// Returns the headers that sign the upgrade request to `url`, PROTOCOL §2.2; none if it is signed already.
+    fn upgrade_headers(&self, url: Uri) -> BoxFuture<'_, Result<Vec<(HeaderName, HeaderValue)>>>;
+}
+
+/// Which AWS account, region and endpoints to talk to, and how.
+pub(crate) struct AwsOptions {
+    /// The region; without one, that of the environment, the profile or the instance.
+    pub(crate) region: Option<String>,
+    /// The profile of the AWS configuration files. Naming one here beats credentials in the environment.
+    pub(crate) profile: Option<String>,
+    /// Credentials instead of those that the default chain finds.
+    pub(crate) credentials: Option<SharedCredentialsProvider>,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) tls: TlsOptions,
+    /// The URL of a proxy for everything, instead of what `HTTPS_PROXY` and the like say.
+    pub(crate) proxy: Option<String>,
+    /// Whether sessions are only attached to, which works without region and credentials.
+    pub(crate) attach_only: bool,
+}
+
+/// The AWS APIs, through the AWS SDK.
+pub(crate) struct Aws {
+    net: Net,
+    region: String,
+    profile: Option<String>,
+    credentials: Credentials,
+    clock: SharedTimeSource,
+    ssm: aws_sdk_ssm::Client,
+    kms: aws_sdk_kms::Client,
+    stream_endpoint: Option<StreamEndpoint>,
+    timeouts: Timeouts,
+    attach_only: bool,
+}
+
+impl Aws {
+    /// Finds the region and sets the clients up, without asking for credentials yet.
+    ///
+    /// Fails with `InvalidArgument` if there is no region, or an endpoint or the proxy is no usable URL.
+    pub(crate) async fn load(options: AwsOptions) -> Result<Self> {
+        Self::load_with(options, &|name| std::env::var(name).ok()).await
+    }
+
+    /// Does the work of [`Aws::load`], with `variable` to look environment variables up.
+    async fn load_with(options: AwsOptions, variable: &(dyn Fn(&str) -> Option<String> + Sync)) -> Result<Self> {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let endpoint = options.endpoints.ssmmessages.clone().or_else(|| variable("AWS_ENDPOINT_URL_SSMMESSAGES"));
+        let stream_endpoint = endpoint.as_deref().map(StreamEndpoint::parse).transpose()?;
+        let proxies = match &options.proxy {
+            Some(url) => Proxies::fixed(url)?,
+            None => Proxies::from_variables(variable),
+        };
+        let mut tls = options.tls.clone();
+        tls.ca_bundle = tls.ca_bundle.or_else(|| variable("AWS_CA_BUNDLE").map(Into::into));
+        let net = Net::new(tls, proxies, stream_endpoint.as_ref().and_then(StreamEndpoint::plain_authority));
+
+        let shared =
+            within(options.timeouts.start, "reading the AWS configuration", shared_config(&options, &net)).await?;
+        let region = match shared.region() {
+            Some(region) => region.to_string(),
+            None if options.attach_only => String::new(),
+            None => {
+                return Err(Error::invalid_argument("region", "is not set")
+                    .with_hint("pass --region, set AWS_REGION, or set `region` in the profile in ~/.aws/config"));
+            }
+        };
+        let profile = options.profile.clone().or_else(|| variable("AWS_PROFILE"));
+        let clock = shared.time_source().unwrap_or_default();
+        let source = match options.credentials {
+            Some(provider) => Source::Given(provider),
+            None => Source::Chain { profile: options.profile, shared: Box::new(shared.clone()) },
+        };
+        let credentials = Credentials::new(source, clock.clone());
+        let shared = shared.into_builder().credentials_provider(credentials.provider()).build();
+        Ok(Self {
+            ssm: ssm_client(&shared, options.endpoints.ssm),
+            kms: kms_client(&shared, options.endpoints.kms),
+            net,
+            region,
+            profile,
+            credentials,
+            clock,
+            stream_endpoint,
+            timeouts: options.timeouts,
+            attach_only: options.attach_only,
+        })
+    }
+
+    /// Returns the region; empty only where sessions are attached to and none is known.
+    pub(crate) fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Returns the network that data channels are to be opened with.
+    pub(crate) fn net(&self) -> &Net {
+        &self.net
+    }
+
+    /// Returns where a session's data channel is really opened: `url`, or the ssmmessages endpoint in its place.
+    ///
+    /// The answers of [`ControlPlane`] have been through it; the stream URL of a session to attach to has not.
+    pub(crate) fn stream_url(&self, url: String) -> Result<String> {
+        match &self.stream_endpoint {
+            Some(endpoint) => endpoint.apply(&url),
+            None => Ok(url),
+        }
+    }
+}
+
+/// Reads the environment and the AWS configuration files, as far as the SDK knows them, without credentials.
+async fn shared_config(options: &AwsOptions, net: &Net) -> SdkConfig {
+    let mut loader = ConfigLoader::default()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(net.http_client())
+        .identity_cache(IdentityCache::no_cache())
+        .timeout_config(TimeoutConfig::builder().connect_timeout(options.timeouts.connect).build())
+        .no_credentials();
+    if let Some(profile) = &options.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = &options.region {
+        loader = loader.region(Region::new(region.clone()));
+    } else if options.attach_only {
+        // Asking the instance metadata takes seconds where there is none, and attaching can do without.
+        let mut profile = ProfileFileRegionProvider::builder();
+        if let Some(name) = &options.profile {
+            profile = profile.profile_name(name);
+        }
+        let environment = EnvironmentVariableRegionProvider::new();
+        loader = loader.region(RegionProviderChain::first_try(environment).or_else(profile.build()));
+    }
+    loader.load().await
+}
+
+fn ssm_client(shared: &SdkConfig, endpoint: Option<String>) -> aws_sdk_ssm::Client {
+    let mut config = aws_sdk_ssm::config::Builder::from(shared);
+    if endpoint.is_some() {
+        config.set_endpoint_url(endpoint);
+    }
+    aws_sdk_ssm::Client::from_conf(config.build())
+}
+
+fn kms_client(shared: &SdkConfig, endpoint: Option<String>) -> aws_sdk_kms::Client {
+    let mut config = aws_sdk_kms::config::Builder::from(shared);
+    if endpoint.is_some() {
+        config.set_endpoint_url(endpoint);
+    }
+    aws_sdk_kms::Client::from_conf(config.build())
+}
+
+/// Waits for `work` at most `limit`, then fails with `Timeout` and says what took so long.
+async fn within<T>(limit: Duration, what: &str, work: impl Future<Output = T>) -> Result<T> {
+    tokio::time::timeout(limit, work).await.map_err(|_| timed_out(what, limit))
+}
+
+fn timed_out(what: &str, limit: Duration) -> Error {
+    Error::new(Kind::Timeout, format!("{what} took longer than {limit:?}"))
+        .with_hint("check the network and the endpoint, or raise the timeout")
+}

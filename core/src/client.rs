@@ -1,0 +1,373 @@
+//! The client: where sessions come from.
+
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use tokio::runtime::Handle;
+
+use crate::aws::{Aws, AwsOptions, ControlPlane};
+use crate::command::{Command, CommandBuilder};
+use crate::net::{Net, TlsOptions};
+use crate::proto::Config;
+use crate::run::RunBuilder;
+use crate::runtime::{self, Home};
+use crate::session::{self, Session};
+use crate::shared::Shared;
+use crate::shell::ShellBuilder;
+use crate::{ConnectionStatus, Endpoints, Error, Kind, Result, StartSession, StartSessionResponse, Timeouts, clock};
+
+/// Bytes that may wait for a session's reader, unless the caller says otherwise.
+const UNREAD_MAX: usize = 16 << 20;
+/// Pause between two looks at whether a target has come online.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Starts sessions, with one set of credentials, endpoints and connections.
+///
+/// Clones share everything. A client has no session of its own: dropping it leaves its sessions alone.
+///
+/// ```no_run
+/// # async fn example() -> ssmwire::Result<()> {
+/// use ssmwire::{Client, Command};
+/// let client = Client::builder().region("eu-west-1").build().await?;
+/// let output = client.run("i-0123456789abcdef0", Command::new("uname").arg("-a")).await?;
+/// println!("{:?}: {}", output.status.code(), String::from_utf8_lossy(&output.stdout));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Client(Arc<Core>);
+
+/// What a client's sessions share.
+pub(crate) struct Core {
+    aws: Arc<Aws>,
+    pub(crate) net: Net,
+    pub(crate) runtime: Handle,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) unread_max: usize,
+    region: String,
+    home: Home,
+    /// The live sessions, for [`Client::close`]. Ended ones are let go whenever one is added.
+    sessions: Mutex<Vec<Weak<Shared>>>,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("region", &self.region).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Client {
+    /// Starts to choose a client's options.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// Returns the region; empty for a client that only attaches and knows none.
+    pub fn region(&self) -> &str {
+        &self.0.region
+    }
+
+    /// Starts a session, of whatever type the document says, and returns as soon as the service has answered.
+    /// [`Session::ready`] waits for the agent.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidArgument`] before anything is sent; else what the service says, such as
+    /// [`Kind::TargetNotConnected`], [`Kind::AccessDenied`] or [`Kind::InvalidDocument`].
+    pub async fn start_session(&self, request: StartSession) -> Result<Session> {
+        self.start(request, |_| {}).await
+    }
+
+    /// Listens to a session that somebody else has started, such as ECS ExecuteCommand or another SDK.
+    ///
+    /// `target` is what StartSession was given; it is needed for encrypted sessions only. Without credentials the
+    /// session can't be resumed, terminated or decrypted; then it ends with its first connection.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidArgument`] if the session id or the stream URL is missing.
+    pub async fn attach(&self, response: StartSessionResponse, target: Option<&str>) -> Result<Session> {
+        self.0.home.check()?;
+        if response.session_id.is_empty() {
+            return Err(Error::invalid_argument("session_id", "is empty"));
+        }
+        let stream_url = self.0.aws.stream_url(response.stream_url)?;
+        let config = session::config(&self.0, &response.session_id, target);
+        let response = StartSessionResponse { stream_url, ..response };
+        Ok(Session::open(self.0.clone(), response, config))
+    }
+
+    /// Opens a shell.
+    ///
+    /// ```no_run
+    /// # async fn example(client: ssmwire::Client) -> ssmwire::Result<()> {
+    /// let shell = client.shell("i-0123456789abcdef0").size(120, 40).start().await?;
+    /// shell.stdio().write_all(b"uptime\r").await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn shell(&self, target: impl Into<String>) -> ShellBuilder {
+        ShellBuilder::new(self.clone(), target.into())
+    }
+
+    /// Runs a command to its end and returns what it wrote. Await the builder, or set options first.
+    pub fn run(&self, target: impl Into<String>, command: Command) -> RunBuilder {
+        RunBuilder::new(self.clone(), target.into(), command)
+    }
+
+    /// Starts a command and returns its streams.
+    pub fn command(&self, target: impl Into<String>, command: Command) -> CommandBuilder {
+        CommandBuilder::new(self.clone(), target.into(), command)
+    }
+
+    /// Returns whether the target's agent is connected.
+    ///
+    /// # Errors
+    /// What the service says.
+    pub async fn connection_status(&self, target: &str) -> Result<ConnectionStatus> {
+        let target = target.to_owned();
+        self.on_runtime(|core| async move { core.aws.status(target).await }).await
+    }
+
+    /// Waits until the target's agent is connected, as after a boot.
+    ///
+    /// # Errors
+    /// [`Kind::TargetNotConnected`] if it is not within `timeout`; else what the service says.
+    pub async fn wait_until_connected(&self, target: &str, timeout: Duration) -> Result<()> {
+        let target = target.to_owned();
+        self.on_runtime(move |core| async move {
+            let deadline = clock::now() + timeout;
+            loop {
+                if core.aws.status(target.clone()).await? == ConnectionStatus::Connected {
+                    return Ok(());
+                }
+                let left = deadline.saturating_duration_since(clock::now());
+                if left.is_zero() {
+                    let text = format!("`{target}` was not connected within {timeout:?}");
+                    return Err(Error::new(Kind::TargetNotConnected, text));
+                }
+                tokio::time::sleep(STATUS_INTERVAL.min(left)).await;
+            }
+        })
+        .await
+    }
+
+    /// Ends all sessions of this client on the service, within [`Timeouts::close`].
+    pub async fn close(&self) {
+        let sessions: Vec<_> = {
+            let sessions = self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+            sessions.iter().filter_map(Weak::upgrade).collect()
+        };
+        for session in &sessions {
+            session.request_close(self.0.timeouts.close);
+        }
+        for session in sessions {
+            session.wait_for(|_, progress| progress.has_ended.then_some(())).await;
+        }
+    }
+
+    /// Starts a session with a connection that `configure` has adapted.
+    pub(crate) async fn start(
+        &self,
+        request: StartSession,
+        configure: impl FnOnce(&mut Config) + Send + 'static,
+    ) -> Result<Session> {
+        self.on_runtime(|core| async move {
+            let target = request.target.clone();
+            let response = core.aws.start(request).await?;
+            let mut config = session::config(&core, &response.session_id, Some(&target));
+            configure(&mut config);
+            Ok(Session::open(core, response, config))
+        })
+        .await
+    }
+
+    /// Runs `work` where tokio is: here, if this is a task of some runtime, else on the client's.
+    async fn on_runtime<T, F>(&self, work: impl FnOnce(Arc<Core>) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.0.home.check()?;
+        let work = work(self.0.clone());
+        if Handle::try_current().is_ok() {
+            return work.await;
+        }
+        let done = self.0.runtime.spawn(work).await;
+        done.unwrap_or_else(|error| Err(Error::new(Kind::Panic, "a task of this library failed").with_source(error)))
+    }
+}
+
+impl Core {
+    /// Returns what the sessions' drivers ask of AWS.
+    pub(crate) fn control(&self) -> Arc<dyn ControlPlane> {
+        self.aws.clone()
+    }
+
+    /// Remembers a session, so that the client can close it.
+    pub(crate) fn adopt(&self, session: &Arc<Shared>) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.retain(|session| session.upgrade().is_some_and(|session| !session.has_ended()));
+        sessions.push(Arc::downgrade(session));
+    }
+}
+
+/// Chooses a client's options.
+#[derive(Clone, Default)]
+pub struct ClientBuilder {
+    region: Option<String>,
+    profile: Option<String>,
+    credentials: Option<SharedCredentialsProvider>,
+    endpoints: Endpoints,
+    timeouts: Timeouts,
+    ca_bundle: Option<PathBuf>,
+    skips_verification: bool,
+    proxy: Option<String>,
+    attach_only: bool,
+    runtime: Option<Handle>,
+    unread_max: Option<usize>,
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("region", &self.region)
+            .field("profile", &self.profile)
+            .field("endpoints", &self.endpoints)
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ClientBuilder {
+    /// Sets the region. Without it: AWS_REGION, the profile, the instance.
+    #[must_use]
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
+
+    /// Sets the profile of the shared AWS configuration. Without it: AWS_PROFILE, `default`.
+    #[must_use]
+    pub fn profile(mut self, profile: impl Into<String>) -> Self {
+        self.profile = Some(profile.into());
+        self
+    }
+
+    /// Takes credentials from `provider`, which is asked again whenever they have expired.
+    #[must_use]
+    pub fn credentials_provider(mut self, provider: impl ProvideCredentials + 'static) -> Self {
+        self.credentials = Some(SharedCredentialsProvider::new(provider));
+        self
+    }
+
+    /// Uses one pair of keys.
+    #[must_use]
+    pub fn static_credentials(self, access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
+        self.credentials_provider(Credentials::new(access_key_id, secret_access_key, None, None, "static"))
+    }
+
+    /// Sets endpoints in place of the region's own.
+    #[must_use]
+    pub fn endpoints(mut self, endpoints: Endpoints) -> Self {
+        self.endpoints = endpoints;
+        self
+    }
+
+    /// Sets how long each thing may take.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Trusts the certificates of a PEM file, in place of AWS_CA_BUNDLE or the system's.
+    #[must_use]
+    pub fn ca_bundle(mut self, file: impl Into<PathBuf>) -> Self {
+        self.ca_bundle = Some(file.into());
+        self
+    }
+
+    /// Turns the check of the server's certificate off, or on again. Without it anybody on the way can read and change
+    /// everything, credentials included.
+    #[must_use]
+    pub fn verify_tls(mut self, verify: bool) -> Self {
+        self.skips_verification = !verify;
+        self
+    }
+
+    /// Sets the proxy for everything, `http://user:password@host:port`, in place of what HTTPS_PROXY says.
+    #[must_use]
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = Some(url.into());
+        self
+    }
+
+    /// Makes a client that only attaches: it needs neither region nor credentials.
+    #[must_use]
+    pub fn attach_only(mut self) -> Self {
+        self.attach_only = true;
+        self
+    }
+
+    /// Runs sessions on this tokio runtime. Without it: on the one that [`ClientBuilder::build`] is called in, else on
+    /// one that this library starts for the whole process.
+    #[must_use]
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Sets how many bytes may wait for a session's reader, 16 MiB without it. Beyond that the far side is stopped.
+    #[must_use]
+    pub fn unread_max(mut self, bytes: usize) -> Self {
+        self.unread_max = Some(bytes);
+        self
+    }
+
+    /// Reads the AWS configuration and makes the client. Credentials are asked for by its first call.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidArgument`] for options that can't be meant, and for a region that is nowhere to be found.
+    pub async fn build(self) -> Result<Client> {
+        let runtime = match self.runtime {
+            Some(runtime) => runtime,
+            None => runtime::handle()?,
+        };
+        let unread_max = self.unread_max.unwrap_or(UNREAD_MAX);
+        if unread_max == 0 {
+            return Err(Error::invalid_argument("unread_max", "must be at least 1"));
+        }
+        let timeouts = self.timeouts;
+        let options = AwsOptions {
+            region: self.region,
+            profile: self.profile,
+            credentials: self.credentials,
+            endpoints: self.endpoints,
+            timeouts,
+            tls: TlsOptions { ca_bundle: self.ca_bundle, verify: !self.skips_verification },
+            proxy: self.proxy,
+            attach_only: self.attach_only,
+        };
+        let loaded = runtime.spawn(Aws::load(options)).await;
+        let aws = loaded
+            .map_err(|error| Error::new(Kind::Panic, "reading the configuration failed").with_source(error))??;
+        Ok(Client(Arc::new(Core {
+            net: aws.net().clone(),
+            region: aws.region().to_owned(),
+            aws: Arc::new(aws),
+            runtime,
+            timeouts,
+            unread_max,
+            home: Home::here(),
+            sessions: Mutex::new(Vec::new()),
+        })))
+    }
+}

@@ -1,0 +1,262 @@
+//! One websocket's life: everything between its opening and its loss.
+//!
+//! A turn takes a batch from the socket, lets the connection work on it under one lock, and hands a batch back. The
+//! socket is read while a write is pending, else two full pipes would wait for each other.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use futures_util::{Sink, Stream};
+use tokio::time::Sleep;
+use tokio_tungstenite::tungstenite::error::CapacityError;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tracing::{debug, trace};
+
+use crate::aws::ControlPlane;
+use crate::net::Socket;
+use crate::proto::{DataKey, Transmit};
+use crate::shared::{Incoming, Shared, Turn};
+use crate::{Error, Result, clock};
+
+/// What one turn takes from the socket.
+const BATCH_MESSAGES: usize = 256;
+const BATCH_BYTES: usize = 256 << 10;
+/// Turns before other tasks of the runtime get theirs.
+const TURNS_MAX: usize = 16;
+/// The ping's payload, as the official programs send it (PROTOCOL §2.6).
+const PING: &[u8] = b"keepalive";
+
+/// Why the pump stopped.
+pub(super) enum Exit {
+    /// The session has its outcome.
+    Over,
+    /// The websocket is gone.
+    Lost(&'static str),
+    /// A handle wants the session closed by then.
+    Closing(Instant),
+}
+
+/// What the pump is waiting for, beside the session's end and the websocket's.
+#[derive(Clone, Copy)]
+enum Goal {
+    /// Serve until a handle wants the session closed.
+    Serve,
+    /// Closing: until everything that was accepted is acknowledged.
+    Drain(Instant),
+    /// Closing: until the service says that the session is over.
+    Over(Instant),
+    /// Over: until everything is handed to the socket.
+    Flush(Instant),
+}
+
+pub(super) struct Pump {
+    socket: Socket,
+    shared: Arc<Shared>,
+    control: Arc<dyn ControlPlane>,
+    incoming: Vec<Incoming>,
+    outgoing: VecDeque<Transmit>,
+    key: PendingKey,
+    timer: Pin<Box<Sleep>>,
+    is_lost: bool,
+}
+
+/// A data key that is being asked for. It outlives the websocket: the answer is still wanted on the next one.
+pub(super) type PendingKey = Option<BoxFuture<'static, Result<DataKey>>>;
+
+impl Pump {
+    pub(super) fn new(socket: Socket, shared: Arc<Shared>, control: Arc<dyn ControlPlane>, key: PendingKey) -> Self {
+        Self {
+            socket,
+            shared,
+            control,
+            incoming: Vec::new(),
+            outgoing: VecDeque::new(),
+            key,
+            timer: Box::pin(tokio::time::sleep_until(tokio::time::Instant::from_std(clock::now()))),
+            is_lost: false,
+        }
+    }
+
+    /// Serves the websocket until the session is over, the websocket is lost, or a handle wants the session closed.
+    pub(super) async fn run(&mut self) -> Exit {
+        self.pursue(Goal::Serve).await
+    }
+
+    /// Lets everything that was accepted be acknowledged.
+    pub(super) async fn drain(&mut self, deadline: Instant) {
+        self.pursue(Goal::Drain(deadline)).await;
+    }
+
+    /// Listens until the service says that the session is over. Nobody reads any more.
+    pub(super) async fn run_until_over(&mut self, deadline: Instant) {
+        self.shared.with_connection(|connection| connection.abandon());
+        self.pursue(Goal::Over(deadline)).await;
+    }
+
+    /// Hands everything to the socket that the connection still has to say.
+    pub(super) async fn flush(&mut self, deadline: Instant) {
+        self.pursue(Goal::Flush(deadline)).await;
+    }
+
+    /// Gives the websocket up, and returns what outlives it.
+    pub(super) fn into_pending_key(self) -> PendingKey {
+        self.key
+    }
+
+    async fn pursue(&mut self, goal: Goal) -> Exit {
+        if self.is_lost {
+            return Exit::Lost("it was lost before");
+        }
+        let exit = poll_fn(|cx| self.poll(cx, goal)).await;
+        self.is_lost = matches!(exit, Exit::Lost(_));
+        exit
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, goal: Goal) -> Poll<Exit> {
+        self.shared.register_driver(cx.waker());
+        for _ in 0..TURNS_MAX {
+            let now = clock::now();
+            let turn = self.shared.turn(now, &mut self.incoming, &mut self.outgoing);
+            if let Some(request) = &turn.key {
+                let control = self.control.clone();
+                let (key_id, context) = (request.key_id.clone(), request.context.clone());
+                self.key = Some(Box::pin(async move {
+                    let mut key = control.data_key(key_id, context).await?;
+                    Ok(DataKey::new(std::mem::take(&mut *key.plaintext), key.ciphertext))
+                }));
+            }
+            let has_room = match self.write(cx) {
+                Ok(has_room) => has_room,
+                Err(reason) => return Poll::Ready(Exit::Lost(reason)),
+            };
+            if let Some(exit) = reached(goal, &turn, now, self.outgoing.is_empty()) {
+                return Poll::Ready(exit);
+            }
+            if turn.is_unresponsive {
+                return Poll::Ready(Exit::Lost("the far side stopped answering"));
+            }
+            if turn.wants_read
+                && let Err(reason) = self.read(cx)
+                && self.incoming.is_empty()
+            {
+                return Poll::Ready(Exit::Lost(reason));
+            }
+            let has_key = self.poll_key(cx, now);
+            let goal_deadline = match goal {
+                Goal::Serve => None,
+                Goal::Drain(at) | Goal::Over(at) | Goal::Flush(at) => Some(at),
+            };
+            let deadline = [turn.deadline, goal_deadline].into_iter().flatten().min();
+            let is_due = deadline.is_some_and(|at| self.poll_timer(cx, at));
+            let has_work = !self.incoming.is_empty() || has_key || is_due || turn.wants_transmit && has_room;
+            if !has_work {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Hands the outgoing messages to the socket; returns whether it took them all.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, &'static str> {
+        let lost = |error: tungstenite::Error| {
+            debug!(%error, "writing failed");
+            "writing failed"
+        };
+        while !self.outgoing.is_empty() {
+            let mut socket = Pin::new(&mut self.socket);
+            match socket.as_mut().poll_ready(cx) {
+                Poll::Ready(ready) => ready.map_err(lost)?,
+                Poll::Pending => return Ok(false),
+            }
+            if let Some(transmit) = self.outgoing.pop_front() {
+                socket.start_send(message(transmit)).map_err(lost)?;
+            }
+        }
+        match Pin::new(&mut self.socket).poll_flush(cx) {
+            Poll::Ready(flushed) => flushed.map_err(lost).map(|()| true),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    /// Takes a batch from the socket. What came before a loss is kept, and worked on before the loss is.
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<(), &'static str> {
+        let mut bytes = 0;
+        while self.incoming.len() < BATCH_MESSAGES && bytes < BATCH_BYTES {
+            let message = match Pin::new(&mut self.socket).poll_next(cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Some(Ok(message))) => message,
+                Poll::Ready(Some(Err(tungstenite::Error::Capacity(error)))) => {
+                    self.refuse(&error);
+                    return Ok(());
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    debug!(%error, "reading failed");
+                    return Err("reading failed");
+                }
+                Poll::Ready(None) => return Err("it was closed"),
+            };
+            bytes += message.len();
+            match message {
+                Message::Binary(payload) => self.incoming.push(Incoming::Message(payload)),
+                Message::Text(text) => self.incoming.push(Incoming::Message(text.into())),
+                Message::Close(frame) => {
+                    let code = frame.as_ref().map(|frame| u16::from(frame.code));
+                    debug!(code, "the service closed the websocket");
+                    return Err("the service closed it");
+                }
+                _ => self.incoming.push(Incoming::Heartbeat),
+            }
+        }
+        trace!(messages = self.incoming.len(), bytes, "read a full batch");
+        Ok(())
+    }
+
+    /// A message beyond the limit would come again after a resume: it ends the session.
+    fn refuse(&self, error: &CapacityError) {
+        let error = Error::protocol(format!("the service sent a message beyond the limit: {error}"));
+        self.shared.with_connection(|connection| connection.close(Err(error)));
+    }
+
+    fn poll_key(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let Some(key) = &mut self.key else { return false };
+        let Poll::Ready(key) = key.as_mut().poll(cx) else { return false };
+        self.key = None;
+        self.shared.with_connection(|connection| connection.handle_data_key(now, key));
+        true
+    }
+
+    /// Returns whether `at` has come. The timer is only moved when it would come too late; one that comes too early
+    /// costs a turn, and moving it for every message would cost more.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, at: Instant) -> bool {
+        let at = tokio::time::Instant::from_std(at);
+        if at < self.timer.deadline() || self.timer.is_elapsed() {
+            self.timer.as_mut().reset(at);
+        }
+        self.timer.as_mut().poll(cx).is_ready()
+    }
+}
+
+fn reached(goal: Goal, turn: &Turn, now: Instant, is_written: bool) -> Option<Exit> {
+    match goal {
+        Goal::Serve if turn.has_outcome => Some(Exit::Over),
+        Goal::Serve => turn.closing.map(Exit::Closing),
+        Goal::Drain(_) | Goal::Over(_) if turn.has_outcome => Some(Exit::Over),
+        Goal::Drain(_) if turn.is_flushed => Some(Exit::Over),
+        Goal::Flush(_) if is_written && !turn.wants_transmit => Some(Exit::Over),
+        Goal::Drain(at) | Goal::Over(at) | Goal::Flush(at) => (now >= at).then_some(Exit::Over),
+    }
+}
+
+fn message(transmit: Transmit) -> Message {
+    match transmit {
+        Transmit::Text(text) => Message::text(text),
+        Transmit::Binary(bytes) => Message::Binary(bytes),
+        Transmit::Ping => Message::Ping(PING.into()),
+    }
+}

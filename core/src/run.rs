@@ -1,0 +1,274 @@
+//! Runs a command to its end: standard output, standard error and exit code, by whichever way the target allows.
+
+use std::future::IntoFuture;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::client::Client;
+use crate::command::{self, Command, ExitStatus, PARAMETER_COMMAND, PARAMETER_SEPARATE};
+use crate::envelope::{Contents, Envelope};
+use crate::proto::version::AGENT_SEPARATE_OUTPUT_AFTER;
+use crate::session::Session;
+use crate::{Error, Kind, Partial, Result, StartSession, clock};
+
+/// How the streams and the exit code were kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// The agent did it.
+    Agent,
+    /// A few lines of `sh` around the command did it, since the agent, the document or the permissions don't allow
+    /// the agent to, or since the output had to be exact for every byte.
+    Envelope,
+}
+
+/// What a command came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
+    /// How the three were kept apart.
+    pub via: Via,
+}
+
+/// A run that waits to be awaited.
+///
+/// ```no_run
+/// # async fn example(client: ssmwire::Client) -> ssmwire::Result<()> {
+/// use ssmwire::Command;
+/// use std::time::Duration;
+/// let output = client.run("i-0abc", Command::new("id")).timeout(Duration::from_secs(30)).check(true).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct RunBuilder {
+    client: Client,
+    target: String,
+    command: Command,
+    timeout: Option<Duration>,
+    is_binary: bool,
+    is_checked: bool,
+    document: Option<String>,
+    reason: Option<String>,
+}
+
+impl RunBuilder {
+    pub(crate) fn new(client: Client, target: String, command: Command) -> Self {
+        Self {
+            client,
+            target,
+            command,
+            timeout: None,
+            is_binary: false,
+            is_checked: false,
+            document: None,
+            reason: None,
+        }
+    }
+
+    /// Ends the run after `timeout`, with [`Kind::Timeout`] and, in [`Error::partial`], what had arrived. Without it
+    /// the command may take its time.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Asks for output that is exact for every byte. Agents mangle bytes that are not UTF-8, so the far side encodes
+    /// both streams; it needs `sh` and `base64` for that.
+    #[must_use]
+    pub fn binary(mut self, is_binary: bool) -> Self {
+        self.is_binary = is_binary;
+        self
+    }
+
+    /// Makes any exit code but 0 an error, [`Kind::CommandFailed`].
+    #[must_use]
+    pub fn check(mut self, is_checked: bool) -> Self {
+        self.is_checked = is_checked;
+        self
+    }
+
+    /// Sets the session document: one that takes the parameter `command`, or a shell. Without it
+    /// AWS-StartNonInteractiveCommand is tried, then the account's default shell.
+    #[must_use]
+    pub fn document(mut self, name: impl Into<String>) -> Self {
+        self.document = Some(name.into());
+        self
+    }
+
+    /// Sets the reason, for the audit log.
+    #[must_use]
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    async fn run(self) -> Result<Output> {
+        let mut received = Received::default();
+        let work = self.execute(&mut received);
+        let result = match self.timeout {
+            None => work.await,
+            Some(timeout) => match tokio::time::timeout(timeout, work).await {
+                Ok(result) => result,
+                Err(_) => Err(Error::new(Kind::Timeout, format!("the command did not end within {timeout:?}"))),
+            },
+        };
+        let output = match result {
+            Ok(output) => output,
+            Err(error) => {
+                let session_id = received.session.as_ref().map(|session| session.id().to_owned());
+                let error = session_id.into_iter().fold(error, Error::with_session_id);
+                return Err(error.with_partial(received.into_partial()));
+            }
+        };
+        if self.is_checked && !output.status.is_success() {
+            let code = output.status.code().map_or("an unknown code".to_owned(), |code| code.to_string());
+            let partial = Partial { stdout: output.stdout, stderr: output.stderr };
+            let error = Error::new(Kind::CommandFailed, format!("the command exited with {code}"));
+            return Err(error.with_partial(partial));
+        }
+        Ok(output)
+    }
+
+    async fn execute(&self, received: &mut Received) -> Result<Output> {
+        let line = self.command.line()?;
+        if !self.is_binary {
+            match self.through_agent(&line, received).await {
+                Err(error) if received.asks_for_another_way(&error) => *received = Received::default(),
+                result => return result,
+            }
+        }
+        let envelope = Envelope::new(clock::seed(), self.is_binary);
+        match self.through_document(&line, &envelope, received).await {
+            Err(error) if received.asks_for_another_way(&error) => *received = Received::default(),
+            result => return result,
+        }
+        self.through_shell(&line, envelope, received).await
+    }
+
+    /// The agent keeps the streams apart.
+    async fn through_agent(&self, line: &str, received: &mut Received) -> Result<Output> {
+        let request = self.request(line).parameter(PARAMETER_SEPARATE, "true");
+        let session =
+            self.client.start(request, |config| config.agent_newer_than = Some(AGENT_SEPARATE_OUTPUT_AFTER)).await?;
+        session.ready().await?;
+        received.session = Some(session.clone());
+        let (stdout, stderr) = (session.stdio(), session.stderr());
+        let (out, err) =
+            tokio::join!(stdout.read_to_end(&mut received.stdout), stderr.read_to_end(&mut received.stderr));
+        out.and(err)?;
+        let status = ExitStatus::new(session.exit_code().await?);
+        Ok(Output {
+            status,
+            stdout: std::mem::take(&mut received.stdout),
+            stderr: std::mem::take(&mut received.stderr),
+            via: Via::Agent,
+        })
+    }
+
+    /// The envelope is the document's command.
+    async fn through_document(&self, line: &str, envelope: &Envelope, received: &mut Received) -> Result<Output> {
+        let session = self.client.start(self.request(&envelope.command(line)), |_| {}).await?;
+        session.ready().await?;
+        received.envelope = Some(envelope.clone());
+        received.session = Some(session.clone());
+        session.stdio().read_to_end(&mut received.stdout).await?;
+        session.closed().await?;
+        received.opened()
+    }
+
+    /// The envelope is typed into a shell, which gives way to it.
+    async fn through_shell(&self, line: &str, envelope: Envelope, received: &mut Received) -> Result<Output> {
+        let request = StartSession {
+            document_name: self.document.clone(),
+            reason: self.reason.clone(),
+            ..StartSession::new(self.target.clone())
+        };
+        let session = self.client.start(request, |_| {}).await?;
+        session.ready().await?;
+        let script = envelope.script(line);
+        let (typed, awaited) = envelope.opening(&script);
+        received.envelope = Some(envelope);
+        received.session = Some(session.clone());
+        let stdio = session.stdio();
+        stdio.write_all(typed.as_bytes()).await?;
+        while !contains(&received.stdout, awaited.as_bytes()) {
+            let Some(block) = stdio.read_block().await? else {
+                let problem = "the shell ended before it ran the command";
+                return Err(
+                    Error::new(Kind::Unsupported, problem).with_hint("the far side needs `sh`, `stty` and `dd`")
+                );
+            };
+            received.stdout.extend_from_slice(&block);
+        }
+        received.stdout.clear();
+        stdio.write_all(script.as_bytes()).await?;
+        stdio.read_to_end(&mut received.stdout).await?;
+        session.closed().await?;
+        received.opened()
+    }
+
+    fn request(&self, line: &str) -> StartSession {
+        let document = self.document.as_deref().unwrap_or(command::DOCUMENT);
+        StartSession {
+            document_name: Some(document.to_owned()),
+            reason: self.reason.clone(),
+            ..StartSession::new(self.target.clone())
+        }
+        .parameter(PARAMETER_COMMAND, line)
+    }
+}
+
+impl IntoFuture for RunBuilder {
+    type Output = Result<Output>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<Output>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+/// What has arrived, and the session that it arrives on. Dropping it ends the session.
+#[derive(Debug, Default)]
+struct Received {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    envelope: Option<Envelope>,
+    session: Option<Session>,
+}
+
+impl Received {
+    /// Returns whether another document or another way may be tried: nothing has run yet, and won't.
+    fn asks_for_another_way(&self, error: &Error) -> bool {
+        let is_refusal = matches!(error.kind(), Kind::AccessDenied | Kind::InvalidDocument | Kind::Unsupported);
+        self.session.is_none() && is_refusal
+    }
+
+    fn opened(&mut self) -> Result<Output> {
+        let Some(envelope) = &self.envelope else { return Err(Error::new(Kind::Internal, "there is no envelope")) };
+        let Contents { stdout, stderr, code, is_complete } = envelope.open(&self.stdout)?;
+        if !is_complete {
+            let problem = "the session ended before the command's envelope was complete";
+            return Err(Error::new(Kind::ConnectionLost, problem).with_hint("the far side needs a POSIX `sh`"));
+        }
+        Ok(Output { status: ExitStatus::new(code), stdout, stderr, via: Via::Envelope })
+    }
+
+    fn into_partial(self) -> Partial {
+        match &self.envelope {
+            None => Partial { stdout: self.stdout, stderr: self.stderr },
+            Some(envelope) => {
+                let contents = envelope.open(&self.stdout).unwrap_or_default();
+                Partial { stdout: contents.stdout, stderr: contents.stderr }
+            }
+        }
+    }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}

@@ -1,0 +1,76 @@
+//! The tokio runtime that sessions run on: the caller's own, or one for the whole process.
+
+use std::sync::Mutex;
+
+use once_cell::sync::OnceCell;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::{Error, Kind, Result};
+
+/// Threads that move bytes. More would only pass them around: a session is one task.
+const WORKERS_MAX: usize = 2;
+/// Threads for what blocks: name resolution, credential files.
+const BLOCKING_MAX: usize = 4;
+
+static SHARED: OnceCell<Mutex<Owned>> = OnceCell::new();
+
+/// A runtime and the process that made it. Threads do not survive a fork.
+struct Owned {
+    pid: u32,
+    runtime: Option<Runtime>,
+}
+
+/// Returns the runtime of the calling task, or else the process-wide one, which is started on first use.
+///
+/// After a fork the child gets a new one; the parent's is left alone, since its threads are not there to be joined.
+///
+/// # Errors
+/// [`Kind::Internal`] if no thread can be started.
+pub(crate) fn handle() -> Result<Handle> {
+    if let Ok(current) = Handle::try_current() {
+        return Ok(current);
+    }
+    let shared = SHARED.get_or_try_init(|| Owned::start().map(Mutex::new))?;
+    let mut owned = shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if owned.pid != std::process::id() {
+        let mut before = std::mem::replace(&mut *owned, Owned::start()?);
+        std::mem::forget(before.runtime.take());
+    }
+    match &owned.runtime {
+        Some(runtime) => Ok(runtime.handle().clone()),
+        None => Err(Error::new(Kind::Internal, "the runtime is gone")),
+    }
+}
+
+impl Owned {
+    fn start() -> Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(cores.min(WORKERS_MAX))
+            .max_blocking_threads(BLOCKING_MAX)
+            .thread_name("ssmwire-io")
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(Kind::Internal, "the I/O threads could not be started").with_source(error))?;
+        Ok(Self { pid: std::process::id(), runtime: Some(runtime) })
+    }
+}
+
+/// Tells whether a handle is still in the process that made it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home(u32);
+
+impl Home {
+    pub(crate) fn here() -> Self {
+        Self(std::process::id())
+    }
+
+    /// # Errors
+    /// [`Kind::Forked`] in a child process.
+    pub(crate) fn check(self) -> Result<()> {
+        if self.0 == std::process::id() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Forked, "this handle belongs to the parent process"))
+    }
+}

@@ -1,0 +1,182 @@
+//! A session: what a StartSession answer becomes once somebody listens.
+
+use std::sync::Arc;
+
+use crate::client::Core;
+use crate::driver::Driver;
+use crate::proto::{Config, SessionKind, Stats, StreamId};
+use crate::shared::Shared;
+use crate::stream::ByteStream;
+use crate::{Error, Kind, Result, Size, StartSessionResponse};
+
+/// What a user may want to know while a session goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The agent's message for the user, such as that the session is encrypted.
+    CustomerMessage(String),
+    /// The connection was lost; it is being brought back. Reads and writes wait, nothing is lost.
+    Reconnecting,
+    /// The connection is back.
+    Resumed,
+}
+
+/// One Session Manager session.
+///
+/// Clones share it, and so do its streams. Dropping the last of them ends the session on the service, in the
+/// background and within [`crate::Timeouts::close`]; [`Session::close`] does so while one waits.
+#[derive(Clone, Debug)]
+pub struct Session(Arc<Handle>);
+
+/// What all handles of a session hold. Its drop is the session's end.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) shared: Arc<Shared>,
+    core: Arc<Core>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.request_close(self.core.timeouts.close);
+    }
+}
+
+impl Session {
+    /// Starts to serve what `response` describes, on the client's runtime.
+    pub(crate) fn open(core: Arc<Core>, response: StartSessionResponse, config: Config) -> Self {
+        let StartSessionResponse { stream_url, token, .. } = response;
+        let shared = Arc::new(Shared::new(config));
+        let driver = Driver {
+            shared: shared.clone(),
+            control: core.control(),
+            net: core.net.clone(),
+            timeouts: core.timeouts,
+            stream_url,
+        };
+        core.adopt(&shared);
+        core.runtime.spawn(driver.run(token));
+        Self(Arc::new(Handle { shared, core }))
+    }
+
+    /// Returns the session's id.
+    pub fn id(&self) -> &str {
+        self.0.shared.session_id()
+    }
+
+    /// Returns what kind of session it is, once the agent has said so.
+    pub fn kind(&self) -> Option<SessionKind> {
+        self.ask(|connection| connection.kind())
+    }
+
+    /// Returns the agent's version. Ordinary shells have no handshake, and their agents don't tell.
+    pub fn agent_version(&self) -> Option<String> {
+        self.ask(|connection| connection.agent_version().map(str::to_owned))
+    }
+
+    /// Returns the session's counters.
+    pub fn stats(&self) -> Stats {
+        self.ask(|connection| connection.stats())
+    }
+
+    /// Waits until the agent is ready.
+    ///
+    /// # Errors
+    /// Whatever ended the session before; at the latest [`Kind::HandshakeTimeout`].
+    pub async fn ready(&self) -> Result<()> {
+        self.shared().check_home()?;
+        let ready = self.shared().wait_for(|connection, progress| match connection.outcome() {
+            _ if connection.is_ready() => Some(Ok(())),
+            Some(Err(error)) => Some(Err(error.clone())),
+            Some(Ok(())) => Some(Err(Error::new(Kind::Terminated, "the session ended before the agent was ready"))),
+            None if progress.has_ended => Some(Err(Error::new(Kind::Cancelled, "the session was closed"))),
+            None => None,
+        });
+        ready.await.map_err(|error| error.with_session_id(self.id()))
+    }
+
+    /// Returns standard output to read, and the terminal's input to write.
+    pub fn stdio(&self) -> ByteStream {
+        ByteStream::new(self.0.clone(), StreamId::Stdio)
+    }
+
+    /// Returns standard error, to read. It ends without a byte where the agent merges it into standard output.
+    pub fn stderr(&self) -> ByteStream {
+        ByteStream::new(self.0.clone(), StreamId::Stderr)
+    }
+
+    /// Tells the far terminal its size. The last size counts; it is sent as soon as there is a terminal.
+    ///
+    /// # Errors
+    /// [`Kind::Forked`] in a child process.
+    pub fn resize(&self, size: Size) -> Result<()> {
+        self.shared().check_home()?;
+        self.shared().request(|connection| connection.resize(size));
+        Ok(())
+    }
+
+    /// Waits for the next event; `None` after the session's end. Each event goes to one waiter.
+    pub async fn event(&self) -> Option<Event> {
+        let next = self.shared().wait_for(|_, progress| match progress.events.pop_front() {
+            Some(event) => Some(Some(event)),
+            None => progress.has_ended.then_some(None),
+        });
+        next.await
+    }
+
+    /// Waits until the session is over. What it has written can still be read.
+    ///
+    /// # Errors
+    /// Why it ended, unless that was its normal end.
+    pub async fn closed(&self) -> Result<()> {
+        self.shared().check_home()?;
+        self.shared()
+            .wait_for(|connection, progress| connection.outcome().filter(|_| progress.has_ended).cloned())
+            .await
+    }
+
+    /// Waits until the session is over, and returns its command's exit code; `None` if the agent did not tell, as for
+    /// every session with a terminal.
+    ///
+    /// # Errors
+    /// Why it ended, unless that was its normal end.
+    pub async fn exit_code(&self) -> Result<Option<i32>> {
+        self.closed().await?;
+        Ok(self.ask(|connection| connection.exit_code()))
+    }
+
+    /// Ends the session on the service, after what was written is acknowledged, all within
+    /// [`crate::Timeouts::close`]. Unread output is let go. Closing again does nothing.
+    ///
+    /// # Errors
+    /// [`Kind::Forked`] in a child process. That the service could not be told is no error: the session is over here,
+    /// and there its idle timeout remains.
+    pub async fn close(&self) -> Result<()> {
+        self.shared().check_home()?;
+        let patience = self.0.core.timeouts.close;
+        self.shared().request_close(patience);
+        self.shared().wait_for(|_, progress| progress.has_ended.then_some(())).await;
+        Ok(())
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0.shared
+    }
+
+    fn ask<T>(&self, question: impl FnOnce(&crate::proto::Connection) -> T) -> T {
+        self.shared().ask(question)
+    }
+}
+
+/// Makes the connection's configuration of the client's options.
+pub(crate) fn config(core: &Core, session_id: &str, target: Option<&str>) -> Config {
+    let timeouts = core.timeouts;
+    Config {
+        target: target.map(str::to_owned),
+        unread_max: core.unread_max,
+        handshake: timeouts.handshake,
+        stall: timeouts.stall,
+        ping_interval: timeouts.ping_interval,
+        pong: timeouts.pong,
+        ..Config::new(session_id)
+    }
+}

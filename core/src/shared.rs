@@ -1,0 +1,322 @@
+//! What a session's driver and its handles share: the connection behind one mutex, and everybody's wakers.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use tokio::sync::Notify;
+
+use crate::clock;
+use crate::proto::{self, Connection, Step, StreamId, Transmit};
+use crate::runtime::Home;
+use crate::session::Event;
+use crate::{Error, Result};
+
+/// Events that may wait to be fetched; a further one replaces the newest.
+const EVENTS_MAX: usize = 64;
+/// Messages that one turn hands to the socket.
+const TRANSMITS_MAX: usize = 256;
+
+/// One session's state.
+///
+/// The mutex is never held across an `.await` nor while a waker is called.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    /// Wakes the driver.
+    driver: AtomicWaker,
+    /// Wakes everybody who waits for the session to get ready, to end, or for an event.
+    changed: Notify,
+    session_id: String,
+    home: Home,
+}
+
+#[derive(Debug)]
+struct State {
+    connection: Connection,
+    readers: [Option<Waker>; 2],
+    writer: Option<Waker>,
+    flusher: Option<Waker>,
+    events: VecDeque<Event>,
+    closing: Option<Instant>,
+    has_ended: bool,
+}
+
+/// What the driver must know after a turn.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) wants_read: bool,
+    pub(crate) wants_transmit: bool,
+    pub(crate) key: Option<proto::KeyRequest>,
+    pub(crate) is_unresponsive: bool,
+    pub(crate) is_flushed: bool,
+    pub(crate) has_outcome: bool,
+    pub(crate) closing: Option<Instant>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: proto::Config) -> Self {
+        let session_id = config.session_id.clone();
+        let connection = Connection::new(config, clock::seed(), clock::now(), clock::unix_now());
+        let state = State {
+            connection,
+            readers: [None, None],
+            writer: None,
+            flusher: None,
+            events: VecDeque::new(),
+            closing: None,
+            has_ended: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            driver: AtomicWaker::new(),
+            changed: Notify::new(),
+            session_id,
+            home: Home::here(),
+        }
+    }
+
+    pub(crate) fn session_id(&self) -> &str {
+        &self.session_id
+    }
+
+    /// # Errors
+    /// [`crate::Kind::Forked`] in a child process.
+    pub(crate) fn check_home(&self) -> Result<()> {
+        self.home.check().map_err(|error| self.named(error))
+    }
+
+    // For the driver.
+
+    /// Registers the driver's task; every change by a handle wakes it from now on.
+    pub(crate) fn register_driver(&self, waker: &Waker) {
+        self.driver.register(waker);
+    }
+
+    /// One turn of the connection: takes what came from the socket, gives what goes to it, and wakes who can go on.
+    pub(crate) fn turn(&self, now: Instant, incoming: &mut Vec<Incoming>, outgoing: &mut VecDeque<Transmit>) -> Turn {
+        let mut state = self.lock();
+        for message in incoming.drain(..) {
+            match message {
+                Incoming::Message(message) => state.connection.handle_message(now, &message),
+                Incoming::Heartbeat => state.connection.handle_heartbeat(now),
+            }
+        }
+        state.connection.handle_timeout(now);
+        while outgoing.len() < TRANSMITS_MAX {
+            let Some(transmit) = state.connection.poll_transmit(now) else { break };
+            outgoing.push_back(transmit);
+        }
+        let mut turn = Turn { closing: state.closing, ..Turn::default() };
+        let mut is_changed = false;
+        while let Some(event) = state.connection.poll_event() {
+            match event {
+                proto::Event::NeedDataKey(request) => turn.key = Some(request),
+                proto::Event::Unresponsive => turn.is_unresponsive = true,
+                proto::Event::Ready => is_changed = true,
+                proto::Event::CustomerMessage(text) => {
+                    state.push_event(Event::CustomerMessage(text));
+                    is_changed = true;
+                }
+            }
+        }
+        let connection = &state.connection;
+        turn.deadline = connection.deadline().map(|(at, _)| at);
+        turn.wants_read = connection.wants_read();
+        turn.wants_transmit = outgoing.len() >= TRANSMITS_MAX;
+        turn.is_flushed = connection.is_flushed();
+        turn.has_outcome = connection.outcome().is_some();
+        self.release(state, is_changed || turn.has_outcome);
+        turn
+    }
+
+    /// Changes the connection from the driver's side, and wakes who can go on.
+    pub(crate) fn with_connection<T>(&self, change: impl FnOnce(&mut Connection) -> T) -> T {
+        let mut state = self.lock();
+        let result = change(&mut state.connection);
+        self.release(state, true);
+        result
+    }
+
+    pub(crate) fn push_event(&self, event: Event) {
+        let mut state = self.lock();
+        state.push_event(event);
+        self.release(state, true);
+    }
+
+    /// The driver is gone; `outcome` counts unless the session has ended by itself.
+    pub(crate) fn end(&self, outcome: Result<()>) {
+        let mut state = self.lock();
+        let outcome = outcome.map_err(|error| error.with_session_id(&self.session_id));
+        state.connection.close(outcome);
+        state.has_ended = true;
+        self.release(state, true);
+    }
+
+    // For the handles.
+
+    /// Reads what has arrived, or registers to be woken. Of several readers of one stream the last one is woken.
+    pub(crate) fn poll_read<T>(
+        &self,
+        cx: &mut Context<'_>,
+        id: StreamId,
+        read: impl FnOnce(&mut Connection) -> Step<T>,
+    ) -> Poll<Result<Option<T>>> {
+        self.check_home()?;
+        let mut state = self.lock();
+        let was_reading = state.connection.wants_read();
+        let step = read(&mut state.connection);
+        let is_woken = !was_reading && state.connection.wants_read();
+        if let Step::Blocked = step {
+            state.readers[id as usize] = Some(cx.waker().clone());
+        }
+        drop(state);
+        if is_woken {
+            self.driver.wake();
+        }
+        match step {
+            Step::Done(value) => Poll::Ready(Ok(Some(value))),
+            Step::End => Poll::Ready(Ok(None)),
+            Step::Failed(error) => Poll::Ready(Err(self.named(error))),
+            Step::Blocked => Poll::Pending,
+        }
+    }
+
+    /// Writes what fits the window, or registers to be woken.
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
+        self.check_home()?;
+        let now = clock::now();
+        let mut state = self.lock();
+        let step = state.connection.write(now, data);
+        if let Step::Blocked = step {
+            state.writer = Some(cx.waker().clone());
+        }
+        let is_woken = state.connection.wants_transmit() || state.connection.outcome().is_some();
+        drop(state);
+        if is_woken {
+            self.driver.wake();
+        }
+        match step {
+            Step::Done(count) => Poll::Ready(Ok(count)),
+            Step::End => Poll::Ready(Ok(0)),
+            Step::Failed(error) => Poll::Ready(Err(self.named(error))),
+            Step::Blocked => Poll::Pending,
+        }
+    }
+
+    /// Waits until everything accepted is acknowledged.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.check_home()?;
+        let mut state = self.lock();
+        if state.connection.is_flushed() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(outcome) = state.connection.outcome() {
+            let lost =
+                || Error::new(crate::Kind::ConnectionLost, "the session ended before all input was acknowledged");
+            return Poll::Ready(Err(self.named(outcome.clone().err().unwrap_or_else(lost))));
+        }
+        state.flusher = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Changes the connection from a handle's side, and wakes the driver for it.
+    pub(crate) fn request(&self, change: impl FnOnce(&mut Connection)) {
+        change(&mut self.lock().connection);
+        self.driver.wake();
+    }
+
+    /// Asks the connection something.
+    pub(crate) fn ask<T>(&self, question: impl FnOnce(&Connection) -> T) -> T {
+        question(&self.lock().connection)
+    }
+
+    /// Asks the driver to end the session on the service within `patience`; the first to ask decides.
+    pub(crate) fn request_close(&self, patience: Duration) {
+        self.lock().closing.get_or_insert(clock::now() + patience);
+        self.driver.wake();
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until a handle wants the session closed.
+    pub(crate) async fn closing(&self) {
+        self.wait_for(|_, progress| progress.is_closing.then_some(())).await;
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().has_ended
+    }
+
+    /// Waits until `question` has an answer; asked again whenever something changes.
+    pub(crate) async fn wait_for<T>(&self, mut question: impl FnMut(&Connection, &mut Progress<'_>) -> Option<T>) -> T {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            {
+                let mut state = self.lock();
+                let State { connection, events, has_ended, closing, .. } = &mut *state;
+                let mut progress = Progress { events, has_ended: *has_ended, is_closing: closing.is_some() };
+                if let Some(answer) = question(connection, &mut progress) {
+                    return answer;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    fn named(&self, error: Error) -> Error {
+        error.with_session_id(&self.session_id)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while the lock was held is a bug of ours, but it must not become everybody's.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Unlocks, then wakes whoever can go on: at most one wake for each waiter.
+    fn release(&self, mut state: MutexGuard<'_, State>, is_changed: bool) {
+        let State { connection, readers, writer, flusher, .. } = &mut *state;
+        let is_over = connection.outcome().is_some();
+        let [stdio, stderr] = readers;
+        let woken = [
+            stdio.take_if(|_| connection.is_readable(StreamId::Stdio)),
+            stderr.take_if(|_| connection.is_readable(StreamId::Stderr)),
+            writer.take_if(|_| is_over || connection.is_writable()),
+            flusher.take_if(|_| is_over || connection.is_flushed()),
+        ];
+        drop(state);
+        woken.into_iter().flatten().for_each(Waker::wake);
+        if is_changed {
+            self.changed.notify_waiters();
+        }
+    }
+}
+
+impl State {
+    fn push_event(&mut self, event: Event) {
+        if self.events.len() >= EVENTS_MAX {
+            self.events.pop_back();
+        }
+        self.events.push_back(event);
+    }
+}
+
+/// What a waiter may look at beside the connection.
+pub(crate) struct Progress<'a> {
+    pub(crate) events: &'a mut VecDeque<Event>,
+    pub(crate) has_ended: bool,
+    pub(crate) is_closing: bool,
+}
+
+/// What the driver took from the socket.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    Message(Bytes),
+    /// A ping or a pong.
+    Heartbeat,
+}
