@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
 use ssmwire::{Error, Result};
 use ssmwire_emulator::{AgentProfile, Emulator};
@@ -35,13 +36,13 @@ pub(crate) async fn serve(options: &EmulatorOptions, signals: &mut Signals) -> R
 }
 
 /// Shows the environment for a shell to evaluate, or as JSON.
-fn told(environment: &[(&'static str, String)], json: bool) -> Vec<u8> {
+fn told(environment: &[(&'static str, String)], json: bool) -> Bytes {
     if json {
         let object: Map<String, Value> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str()))).collect();
-        return format!("{}\n", Value::Object(object)).into_bytes();
+        return format!("{}\n", Value::Object(object)).into();
     }
-    environment.iter().map(|(name, value)| format!("export {name}={value}\n")).collect::<String>().into_bytes()
+    environment.iter().map(|(name, value)| format!("export {name}={value}\n")).collect::<String>().into()
 }
 
 /// Writes the environment to a descriptor that whoever started us left open, and an empty line.

@@ -19,7 +19,6 @@ mod parameters;
 mod run;
 mod run_json;
 mod service;
-mod shell;
 mod signals;
 mod skeleton;
 mod start_session;
@@ -100,12 +99,13 @@ async fn perform(line: CommandLine) -> Result<Exit, Halt> {
             with_service(&line.service, &mut signals, work).await
         }
         Command::Shell(options) => {
-            let work = async |client: &Client| shell::shell(client, options).await;
+            let request = start_session::shell(options);
+            let work = async |client: &Client| attach::attach(client, request).await;
             with_service(&line.service, &mut signals, work).await
         }
         Command::StartSession(options) => {
             let request = start_session::request(&options)?;
-            let work = async |client: &Client| start_session::start_session(client, request).await;
+            let work = async |client: &Client| attach::attach(client, request).await;
             with_service(&line.service, &mut signals, work).await
         }
     }

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use ssmwire::{Error, Kind};
@@ -28,7 +29,7 @@ pub(crate) struct Output {
 
 #[derive(Debug)]
 enum Job {
-    Write(Vec<u8>),
+    Write(Bytes),
     Flush(oneshot::Sender<()>),
 }
 
@@ -63,7 +64,7 @@ impl Output {
     }
 
     /// Hands `bytes` to the thread, once it has room for them; fails if an earlier write has failed.
-    pub(crate) async fn write(&self, bytes: Vec<u8>) -> Result<(), Halt> {
+    pub(crate) async fn write(&self, bytes: Bytes) -> Result<(), Halt> {
         self.jobs.send(Job::Write(bytes)).await.map_err(|_| self.problem())
     }
 
@@ -127,7 +128,7 @@ mod tests {
     async fn a_reader_who_stops_holds_up_the_writer_and_loses_nothing() {
         let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
         let output = Output::to_descriptor("test", writer).expect("a thread");
-        let chunk = vec![b'x'; 64 * 1024];
+        let chunk = Bytes::from(vec![b'x'; 64 * 1024]);
         let writing = output.clone();
         let mut all = tokio::spawn(async move {
             for _ in 0..20 {
@@ -150,16 +151,16 @@ mod tests {
         let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
         let output = Output::to_descriptor("test", writer).expect("a thread");
         drop(reader);
-        output.write(b"x".to_vec()).await.expect("handed over");
+        output.write(Bytes::from_static(b"x")).await.expect("handed over");
         assert!(matches!(output.flush().await, Err(Halt::BrokenPipe)));
-        assert!(matches!(output.write(b"y".to_vec()).await, Err(Halt::BrokenPipe)));
+        assert!(matches!(output.write(Bytes::from_static(b"y")).await, Err(Halt::BrokenPipe)));
     }
 
     #[tokio::test]
     async fn a_full_disk_is_told() {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
         let output = Output::to_descriptor("stdout", full.into()).expect("a thread");
-        output.write(b"x".to_vec()).await.expect("handed over");
+        output.write(Bytes::from_static(b"x")).await.expect("handed over");
         let Err(Halt::Unwritable(error)) = output.flush().await else { panic!("the disk is full") };
         assert_eq!(error.message(), "`stdout` cannot be written: No space left on device (os error 28)");
     }

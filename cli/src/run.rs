@@ -1,10 +1,14 @@
 //! `run`: a command on one or more targets, its output as it comes.
+//!
+//! Where the target can't keep the streams apart while the command runs, and with `--binary`, the output comes when the
+//! command has ended.
 
 use std::future::ready;
 use std::path::Path;
 
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use ssmwire::{ByteStream, Client, Command, Error, Kind, Result};
+use ssmwire::{ByteStream, Client, Command, Error, Kind, Result, RunBuilder, RunningCommand};
 
 use crate::args::RunOptions;
 use crate::exit::{Exit, Halt};
@@ -14,28 +18,6 @@ use crate::{message, run_json};
 
 /// On how many targets the command runs at once; the others wait.
 const CONCURRENT_TARGETS_MAX: usize = 16;
-
-/// How much output is read at once.
-const CHUNK_BYTES: usize = 64 * 1024;
-
-/// Runs the command on every target; the exit code is the highest of all, which is ours if any target failed.
-pub(crate) async fn run(client: &Client, options: &RunOptions, targets: Vec<String>) -> Result<Exit, Halt> {
-    let run =
-        Run { client, options, labelled: targets.len() > 1, stdout: Output::stdout()?, stderr: Output::stderr()? };
-    let ends = stream::iter(targets).map(|target| run.on(target)).buffer_unordered(CONCURRENT_TARGETS_MAX);
-    let worst = ends.try_fold(Exit::SUCCESS, |worst, end| ready(Ok(worst.max(end)))).await?;
-    run.stdout.flush().await?;
-    run.stderr.flush().await?;
-    Ok(worst)
-}
-
-/// Makes the command of what the user wrote.
-pub(crate) fn command(options: &RunOptions) -> Command {
-    match (&options.shell, options.argv.split_first()) {
-        (None, Some((program, arguments))) => Command::new(program).args(arguments),
-        (line, _) => Command::shell(line.as_deref().unwrap_or_default()),
-    }
-}
 
 /// Returns all the targets that the options name; at least one.
 pub(crate) fn targets(options: &RunOptions) -> Result<Vec<String>> {
@@ -51,16 +33,28 @@ pub(crate) fn targets(options: &RunOptions) -> Result<Vec<String>> {
 
 fn read_targets(path: &Path) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(path).map_err(|problem| {
-        let problem_text = format!("`{}` cannot be read: {problem}", path.display());
-        Error::invalid_argument("--targets-file", problem_text).with_source(problem)
+        let text = format!("`{}` cannot be read: {problem}", path.display());
+        Error::new(Kind::InvalidArgument, text).with_source(problem)
     })?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     Ok(lines.map(str::to_owned).collect())
 }
 
+/// Runs the command on every target; the exit code is the highest of all, which is ours if any target failed.
+pub(crate) async fn run(client: &Client, options: &RunOptions, targets: Vec<String>) -> Result<Exit, Halt> {
+    let (stdout, stderr) = (Output::stdout()?, Output::stderr()?);
+    let run = Run { client, options, labelled: targets.len() > 1, stdout, stderr };
+    let ends = stream::iter(targets).map(|target| run.on(target)).buffer_unordered(CONCURRENT_TARGETS_MAX);
+    let worst = ends.try_fold(Exit::SUCCESS, |worst, end| ready(Ok(worst.max(end)))).await?;
+    run.stdout.flush().await?;
+    run.stderr.flush().await?;
+    Ok(worst)
+}
+
 struct Run<'a> {
     client: &'a Client,
     options: &'a RunOptions,
+    /// Several targets share our output, so each line says whose it is.
     labelled: bool,
     stdout: Output,
     stderr: Output,
@@ -70,11 +64,11 @@ impl Run<'_> {
     /// Runs the command on one target. Among several targets a failure is told and the others go on.
     async fn on(&self, target: String) -> Result<Exit, Halt> {
         if self.options.json {
-            let (line, exit) = run_json::run(self.client, self.options, &target).await;
-            self.stdout.write(line).await?;
-            return Ok(exit);
+            let outcome = self.whole(&target).await;
+            self.stdout.write(run_json::line(&target, &outcome)).await?;
+            return Ok(outcome.map_or(Exit::FAILURE, |output| Exit::remote(output.status.code())));
         }
-        match self.in_time(&target).await {
+        match self.live(&target).await {
             Err(Halt::Failed(error)) if self.labelled => {
                 message::report(&error, Some(&target));
                 Ok(Exit::FAILURE)
@@ -83,36 +77,78 @@ impl Run<'_> {
         }
     }
 
-    async fn in_time(&self, target: &str) -> Result<Exit, Halt> {
-        let Some(limit) = self.options.timeout else { return self.to_the_end(target).await };
-        let Ok(outcome) = tokio::time::timeout(limit, self.to_the_end(target)).await else {
-            let message = format!("the command took longer than {}s", limit.as_secs_f64());
-            return Err(Error::new(Kind::Timeout, message).into());
-        };
-        outcome
+    /// Shows the output as it comes, if that is possible.
+    async fn live(&self, target: &str) -> Result<Exit, Halt> {
+        if self.options.binary {
+            return self.at_the_end(target).await;
+        }
+        match self.client.command(target, self.command()).start().await {
+            Ok(command) => self.show(target, &command).await,
+            // Nothing has run: the whole run knows other ways to the same end.
+            Err(error) if matches!(error.kind(), Kind::AccessDenied | Kind::InvalidDocument | Kind::Unsupported) => {
+                tracing::debug!(target, %error, "the output comes at the end");
+                self.at_the_end(target).await
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
-    async fn to_the_end(&self, target: &str) -> Result<Exit, Halt> {
-        let command = self.client.command(target, command(self.options)).binary(self.options.binary).start().await?;
+    async fn show(&self, target: &str, command: &RunningCommand) -> Result<Exit, Halt> {
         let (stdout, stderr) = (command.stdout(), command.stderr());
-        tokio::try_join!(self.copy(target, &stdout, &self.stdout), self.copy(target, &stderr, &self.stderr))?;
-        Ok(Exit::remote(command.wait().await?.code()))
+        let shown = async {
+            tokio::try_join!(self.copy(target, &stdout, &self.stdout), self.copy(target, &stderr, &self.stderr))?;
+            Ok(Exit::remote(command.wait().await?.code()))
+        };
+        let Some(limit) = self.options.timeout else { return shown.await };
+        tokio::time::timeout(limit, shown).await.unwrap_or_else(|_| {
+            let message = format!("the command did not end within {limit:?}");
+            Err(Error::new(Kind::Timeout, message).with_session_id(command.session().id()).into())
+        })
+    }
+
+    /// Shows the output when the command has ended, in whatever way.
+    async fn at_the_end(&self, target: &str) -> Result<Exit, Halt> {
+        let outcome = self.whole(target).await;
+        let (stdout, stderr) = match &outcome {
+            Ok(output) => (output.stdout.as_slice(), output.stderr.as_slice()),
+            Err(error) => error.partial().map_or((&[][..], &[][..]), |partial| (&partial.stdout, &partial.stderr)),
+        };
+        self.write(target, stdout, &self.stdout).await?;
+        self.write(target, stderr, &self.stderr).await?;
+        Ok(Exit::remote(outcome?.status.code()))
+    }
+
+    async fn whole(&self, target: &str) -> Result<ssmwire::Output> {
+        let run = self.client.run(target, self.command()).binary(self.options.binary);
+        self.options.timeout.into_iter().fold(run, RunBuilder::timeout).await
+    }
+
+    fn command(&self) -> Command {
+        match (&self.options.shell, self.options.argv.split_first()) {
+            (None, Some((program, arguments))) => Command::new(program).args(arguments),
+            (line, _) => Command::shell(line.as_deref().unwrap_or_default()),
+        }
     }
 
     async fn copy(&self, target: &str, from: &ByteStream, to: &Output) -> Result<(), Halt> {
         let mut labeller = self.labelled.then(|| Labeller::new(target));
-        let mut buffer = vec![0; CHUNK_BYTES];
-        loop {
-            let length = from.read(&mut buffer).await?;
-            let bytes = match (&mut labeller, length) {
-                (None, _) => buffer[..length].to_vec(),
-                (Some(labeller), 0) => labeller.finish(),
-                (Some(labeller), _) => labeller.push(&buffer[..length]),
+        while let Some(block) = from.read_block().await? {
+            let block = match &mut labeller {
+                Some(labeller) => labeller.push(&block).into(),
+                None => block,
             };
-            to.write(bytes).await?;
-            if length == 0 {
-                return Ok(());
-            }
+            to.write(block).await?;
         }
+        let rest = labeller.map(|mut labeller| labeller.finish()).unwrap_or_default();
+        to.write(rest.into()).await
+    }
+
+    async fn write(&self, target: &str, bytes: &[u8], to: &Output) -> Result<(), Halt> {
+        if !self.labelled {
+            return to.write(Bytes::copy_from_slice(bytes)).await;
+        }
+        let mut labeller = Labeller::new(target);
+        to.write(labeller.push(bytes).into()).await?;
+        to.write(labeller.finish().into()).await
     }
 }

@@ -4,40 +4,32 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use ssmwire::{Client, Error, Output};
+use ssmwire::{Error, Output, Result, Via};
 
-use crate::args::RunOptions;
-use crate::exit::Exit;
-use crate::run::command;
-
-/// Runs the command on one target and returns the line, with its end, and what it counts for.
-pub(crate) async fn run(client: &Client, options: &RunOptions, target: &str) -> (Vec<u8>, Exit) {
-    let mut run = client.run(target, command(options)).binary(options.binary);
-    if let Some(limit) = options.timeout {
-        run = run.timeout(limit);
+/// Returns the line for what a command on `target` came to, with its end.
+pub(crate) fn line(target: &str, outcome: &Result<Output>) -> Bytes {
+    let mut object = Map::from_iter([("target".to_owned(), json!(target))]);
+    match outcome {
+        Ok(output) => tell_output(&mut object, output),
+        Err(error) => tell_error(&mut object, error),
     }
-    let (object, exit) = match run.await {
-        Ok(output) => (completed(target, &output), Exit::remote(output.status.code())),
-        Err(error) => (failed(target, &error), Exit::FAILURE),
-    };
-    let mut line = Value::Object(object).to_string().into_bytes();
-    line.push(b'\n');
-    (line, exit)
+    format!("{}\n", Value::Object(object)).into()
 }
 
-fn completed(target: &str, output: &Output) -> Map<String, Value> {
-    let mut object = Map::new();
-    object.insert("target".to_owned(), json!(target));
+fn tell_output(object: &mut Map<String, Value>, output: &Output) {
     object.insert("exit_code".to_owned(), json!(output.status.code()));
-    insert_bytes(&mut object, "stdout", &output.stdout);
-    insert_bytes(&mut object, "stderr", &output.stderr);
-    object
+    tell_bytes(object, "stdout", &output.stdout);
+    tell_bytes(object, "stderr", &output.stderr);
+    let via = match output.via {
+        Via::Agent => "agent",
+        Via::Envelope => "envelope",
+    };
+    object.insert("via".to_owned(), json!(via));
 }
 
-fn failed(target: &str, error: &Error) -> Map<String, Value> {
-    let mut object = Map::new();
-    object.insert("target".to_owned(), json!(target));
+fn tell_error(object: &mut Map<String, Value>, error: &Error) {
     let about = json!({
         "kind": error.kind().name(),
         "message": error.message(),
@@ -48,13 +40,12 @@ fn failed(target: &str, error: &Error) -> Map<String, Value> {
     });
     object.insert("error".to_owned(), about);
     if let Some(partial) = error.partial() {
-        insert_bytes(&mut object, "stdout", &partial.stdout);
-        insert_bytes(&mut object, "stderr", &partial.stderr);
+        tell_bytes(object, "stdout", &partial.stdout);
+        tell_bytes(object, "stderr", &partial.stderr);
     }
-    object
 }
 
-fn insert_bytes(object: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
+fn tell_bytes(object: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
     match std::str::from_utf8(bytes) {
         Ok(text) => object.insert(name.to_owned(), json!(text)),
         Err(_) => object.insert(format!("{name}_base64"), json!(STANDARD.encode(bytes))),

@@ -40,9 +40,7 @@ impl Service {
 
     /// Ends every session that is still open, at the service too; takes no longer than the client's close timeout.
     pub(crate) async fn close(self) {
-        if let Err(error) = self.client.close().await {
-            tracing::warn!(%error, "a session could not be closed and is left to the service's idle timeout");
-        }
+        self.client.close().await;
         if let Some(emulator) = self.emulator {
             emulator.shutdown().await;
         }

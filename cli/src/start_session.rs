@@ -1,13 +1,12 @@
-//! `start-session`: the AWS CLI's command, option for option.
+//! The StartSession requests of `start-session` and `shell`.
 
 use serde_json::{Map, Value};
-use ssmwire::{Client, Result, StartSession};
+use ssmwire::{Result, StartSession};
 
-use crate::args::StartSessionOptions;
-use crate::exit::{Exit, Halt};
-use crate::{attach, input_json, parameter_file, parameters};
+use crate::args::{ShellOptions, StartSessionOptions};
+use crate::{input_json, parameter_file, parameters};
 
-/// Makes the request of the options and of `--cli-input-json`.
+/// Makes the request of the options and of `--cli-input-json`, as the AWS CLI does.
 pub(crate) fn request(options: &StartSessionOptions) -> Result<StartSession> {
     let mut given = Map::new();
     let texts = [
@@ -30,9 +29,8 @@ pub(crate) fn request(options: &StartSessionOptions) -> Result<StartSession> {
     input_json::merge(given, input)
 }
 
-/// Starts the session and stays with it to its end; the type that the agent announces decides how.
-pub(crate) async fn start_session(client: &Client, request: StartSession) -> Result<Exit, Halt> {
-    let session = client.start_session(request).await?;
-    session.ready().await?;
-    attach::attach(&session).await
+/// Makes the request for a shell.
+pub(crate) fn shell(options: ShellOptions) -> StartSession {
+    let ShellOptions { target, document_name, reason } = options;
+    StartSession { document_name, reason, ..StartSession::new(target) }
 }

@@ -106,7 +106,7 @@ fn a_full_disk_is_an_error() {
 fn a_command_that_takes_too_long_is_given_up() {
     let output = run(&["--local", "run", "--timeout", "0.5", "local", "--", "sleep", "100"]);
     assert_eq!(output.status.code(), Some(255));
-    assert!(text(&output.stderr).starts_with("error: the command took longer than 0.5s\n\nhint: "));
+    assert!(text(&output.stderr).starts_with("error: the command did not end within 500ms\n\nhint: "));
 }
 
 #[test]
