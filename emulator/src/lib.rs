@@ -1,7 +1,46 @@
-//! An emulator of AWS Systems Manager Session Manager on loopback.
+//! An emulator of AWS Systems Manager Session Manager on loopback: API, message gateway and managed nodes.
+//!
+//! It is built like the service, so that clients work against it unmodified: any AWS SDK, the AWS CLI, the official
+//! plugin, and [`ssmwire`] itself. Everything is served on one port: the SSM and KMS APIs over plain HTTP, and the data
+//! channels over websockets. What runs at the far end is real: shells in terminals, commands with their exit codes.
+//!
+//! ```no_run
+//! # async fn doc() -> ssmwire::Result<()> {
+//! let emulator = ssmwire_emulator::Emulator::builder().start().await?;
+//! for (name, value) in emulator.environment() {
+//!     println!("export {name}={value}");
+//! }
+//! emulator.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Things go wrong on demand, see [`Faults`].
 
 pub mod agent;
+mod api;
+mod builder;
 pub mod channel;
+mod date;
+mod documents;
+mod emulator;
+mod faults;
+mod gateway;
+mod kms;
 pub mod programs;
+mod relay;
+mod server;
+mod service;
+mod sessions;
+mod sigv4;
+mod socket;
+mod targets;
+mod tasks;
 mod utf8;
 pub mod worker;
+
+pub use builder::EmulatorBuilder;
+pub use channel::AgentProfile;
+pub use emulator::Emulator;
+pub use faults::{ApiFault, Direction, Disturbance, Faults, Scope};
+pub use sessions::{SessionInfo, SessionStatus};

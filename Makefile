@@ -1,0 +1,51 @@
+# One line a task; `make` alone lists them.
+CARGO ?= cargo
+PYTHON ?= python3
+VENV := .venv
+SSMWIRE := target/debug/ssmwire
+FUZZ_SECONDS ?= 10
+
+help: ## list the tasks
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: build ## a command and a shell on the embedded emulator, with timings
+	@cli/demo.sh $(SSMWIRE)
+
+build: ## build the ssmwire command (debug)
+	$(CARGO) build --locked -p ssmwire-cli
+
+test: check rust-test conformance fuzz-smoke ## everything
+
+check: ## format, lints, licences, and that the protocol builds alone
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) check --locked -p ssmwire --no-default-features
+	$(CARGO) run --locked -q -p xtask -- deny
+
+rust-test: ## unit, integration, simulation and documentation tests
+	$(CARGO) test --locked --workspace
+
+sim: ## many more seeds of the simulation: make sim SEEDS=20000
+	SEEDS=$(or $(SEEDS),20000) $(CARGO) test --locked -p ssmwire --test simulation -- --nocapture
+
+conformance: build $(VENV)/ready ## boto3 and the AWS CLI against the emulator
+	SSMWIRE=$(abspath $(SSMWIRE)) $(VENV)/bin/python -m pytest -q emulator/tests/python
+
+fuzz-smoke: ## every fuzz target for a few seconds, on the committed corpus
+	fuzz/run.sh $(FUZZ_SECONDS)
+
+bench: ## measure; figures are ratios within one run
+	$(CARGO) bench --locked -p ssmwire
+
+docs: ## the API documentation
+	$(CARGO) doc --locked --no-deps -p ssmwire -p ssmwire-emulator
+
+dist: ## the small, slow-to-build command for packages
+	$(CARGO) build --locked --profile dist -p ssmwire-cli
+
+$(VENV)/ready: emulator/tests/python/requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -q -r $<
+	touch $@
+
+.PHONY: help demo build test check rust-test sim conformance fuzz-smoke bench docs dist

@@ -1,0 +1,148 @@
+//! The AWS APIs: SSM and KMS over JSON 1.1, `POST /` (PROTOCOL §1.1).
+//!
+//! This file takes a call from its bytes to its operation and back; each operation has a file below. Knows nothing of
+//! what sessions carry.
+
+mod describe_sessions;
+mod error;
+mod input;
+mod keys;
+mod nodes;
+mod running;
+mod start_session;
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use serde_json::{Map, Value};
+use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
+
+pub(crate) use error::ApiError;
+use input::Input;
+
+use crate::faults::Suffering;
+use crate::service::Service;
+use crate::sigv4::Signed;
+
+/// The largest request body, in bytes.
+const BODY_MAX: usize = 4 << 20;
+/// How long a call that gets no answer is held before its connection is dropped.
+const SILENCE_MAX: Duration = Duration::from_secs(600);
+const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
+
+macro_rules! operations {
+    ($($target:literal => $name:literal, $run:path;)*) => {
+        /// The operations that there are, with the `X-Amz-Target` that calls each.
+        const OPERATIONS: &[(&str, &str, Run)] = &[$(($target, $name, |call| $run(call)),)*];
+    };
+}
+
+type Run = fn(&Call<'_>) -> Result<Value, ApiError>;
+
+operations! {
+    "AmazonSSM.StartSession" => "StartSession", start_session::start;
+    "AmazonSSM.ResumeSession" => "ResumeSession", running::resume;
+    "AmazonSSM.TerminateSession" => "TerminateSession", running::terminate;
+    "AmazonSSM.DescribeSessions" => "DescribeSessions", describe_sessions::describe;
+    "AmazonSSM.GetConnectionStatus" => "GetConnectionStatus", nodes::connection_status;
+    "AmazonSSM.DescribeInstanceInformation" => "DescribeInstanceInformation", nodes::describe;
+    "TrentService.GenerateDataKey" => "GenerateDataKey", keys::generate_data_key;
+    "TrentService.Decrypt" => "Decrypt", keys::decrypt;
+}
+
+/// A call of an operation, by somebody who may call it.
+struct Call<'a> {
+    service: &'a Arc<Service>,
+    input: Input,
+    /// Host and port by which the client reaches the emulator.
+    authority: String,
+}
+
+/// Answers one call.
+pub(crate) async fn answer(service: &Arc<Service>, request: Request<Body>) -> Response<Body> {
+    let request_id = Uuid::new_v4().to_string();
+    let result = match call(service, request).await {
+        Ok(output) => Ok(output),
+        Err(Unanswered::Error(error)) => Err(error),
+        Err(Unanswered::Silence) => {
+            // The client gives up first, and takes this wait with it.
+            let _ = timeout(SILENCE_MAX, pending::<()>()).await;
+            Err(ApiError::internal("no answer"))
+        }
+    };
+    let (status, body) = match result {
+        Ok(output) => (StatusCode::OK, output),
+        Err(error) => {
+            tracing::debug!(request_id, code = error.code, message = error.message, "call failed");
+            (error.http_status(), error.body())
+        }
+    };
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    if let Ok(id) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert("x-amzn-requestid", id);
+    }
+    response
+}
+
+/// Why a call gets no output.
+enum Unanswered {
+    Error(ApiError),
+    Silence,
+}
+
+impl From<ApiError> for Unanswered {
+    fn from(error: ApiError) -> Self {
+        Self::Error(error)
+    }
+}
+
+async fn call(service: &Arc<Service>, request: Request<Body>) -> Result<Value, Unanswered> {
+    let (head, body) = request.into_parts();
+    let body =
+        to_bytes(body, BODY_MAX).await.map_err(|_| ApiError::new("RequestEntityTooLarge", "request too large"))?;
+    let (name, run) = operation(&head.headers)?;
+    service.requests.count(name);
+    let signed = Signed { method: head.method.as_str(), uri: &head.uri, headers: &head.headers, body: &body };
+    service.verify(&signed)?;
+    suffer(service, name).await?;
+    let authority = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority = authority.map_or_else(|| service.address.to_string(), str::to_owned);
+    let call = Call { service, input: Input::new(members(&body)?), authority };
+    Ok(run(&call)?)
+}
+
+fn operation(headers: &HeaderMap) -> Result<(&'static str, Run), ApiError> {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let found = OPERATIONS.iter().find(|(known, ..)| *known == target);
+    let unknown = || ApiError::new("UnknownOperationException", format!("unknown operation `{target}`"));
+    found.map(|(_, name, run)| (*name, *run)).ok_or_else(unknown)
+}
+
+/// Lets a call suffer what it was made to.
+async fn suffer(service: &Service, operation: &str) -> Result<(), Unanswered> {
+    let (suffering, is_throttled, delay) = {
+        let mut calls = service.faults.calls();
+        (calls.take(operation), calls.exceeds_rate(operation, Instant::now()), calls.delay_of(operation))
+    };
+    sleep(delay).await;
+    match suffering {
+        Some(Suffering::Silence) => Err(Unanswered::Silence),
+        Some(Suffering::Fault(fault)) => Err(ApiError::from(fault).into()),
+        None if is_throttled => Err(ApiError::new("ThrottlingException", "Rate exceeded").into()),
+        None => Ok(()),
+    }
+}
+
+fn members(body: &Bytes) -> Result<Map<String, Value>, ApiError> {
+    if body.is_empty() {
+        return Ok(Map::new());
+    }
+    serde_json::from_slice(body).map_err(|error| ApiError::serialization(format!("body is no JSON object: {error}")))
+}

@@ -1,0 +1,90 @@
+//! GetConnectionStatus and DescribeInstanceInformation: which managed nodes there are.
+
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use super::describe_sessions::{page_start, seconds};
+use super::input::Input;
+use super::{ApiError, Call};
+use crate::targets::Target;
+
+const FILTER_KEYS: &[&str] = &[
+    "InstanceIds",
+    "AgentVersion",
+    "PingStatus",
+    "PlatformTypes",
+    "ActivationIds",
+    "IamRole",
+    "ResourceType",
+    "AssociationStatus",
+];
+
+/// Says whether a node's agent is connected. A node that there isn't is not.
+pub(super) fn connection_status(call: &Call<'_>) -> Result<Value, ApiError> {
+    let target = call.input.required_text("Target", 1..=400)?;
+    let status = if call.service.targets.connected_agent(target).is_some() { "connected" } else { "notconnected" };
+    Ok(json!({ "Target": target, "Status": status }))
+}
+
+/// Lists the nodes, by id.
+pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
+    let input = &call.input;
+    let count = input.number("MaxResults", 5..=50)?.unwrap_or(50) as usize;
+    let from = page_start(input)?;
+    let old = input.items("InstanceInformationFilterList", 0..=100)?;
+    let new = input.items("Filters", 0..=100)?;
+    let old = old.iter().map(|filter| Filter::parse(filter, "key", "valueSet"));
+    let new = new.iter().map(|filter| Filter::parse(filter, "Key", "Values"));
+    let filters = old.chain(new).collect::<Result<Vec<_>, _>>()?;
+    let nodes = call.service.targets.list();
+    let nodes: Vec<_> = nodes.iter().map(|(id, target)| entry(id, target)).collect();
+    let nodes: Vec<_> = nodes.iter().filter(|node| filters.iter().all(|filter| filter.admits(node))).collect();
+    let page: Vec<_> = nodes.iter().skip(from).take(count).collect();
+    let mut output = json!({ "InstanceInformationList": page });
+    if nodes.len() > from.saturating_add(count) {
+        output["NextToken"] = json!((from + count).to_string());
+    }
+    Ok(output)
+}
+
+struct Filter {
+    key: String,
+    values: Vec<String>,
+}
+
+impl Filter {
+    fn parse(input: &Input, key: &str, values: &str) -> Result<Self, ApiError> {
+        let (key, values) = (input.required_text(key, 1..=256)?, input.required_texts(values, 1..=256)?);
+        // Tags can be asked for; no node here has any.
+        if !FILTER_KEYS.contains(&key) && !key.starts_with("tag:") {
+            return Err(ApiError::new("InvalidFilterKey", "The specified key isn't valid."));
+        }
+        Ok(Self { key: key.to_owned(), values })
+    }
+
+    fn admits(&self, node: &Value) -> bool {
+        let member = match self.key.as_str() {
+            "InstanceIds" => "InstanceId",
+            "PlatformTypes" => "PlatformType",
+            other => other,
+        };
+        node.get(member).and_then(Value::as_str).is_some_and(|value| self.values.iter().any(|one| one == value))
+    }
+}
+
+fn entry(id: &str, target: &Target) -> Value {
+    json!({
+        "InstanceId": id,
+        "PingStatus": if target.is_online { "Online" } else { "ConnectionLost" },
+        "LastPingDateTime": seconds(SystemTime::now()),
+        "AgentVersion": target.agent.version,
+        "IsLatestVersion": false,
+        "PlatformType": if cfg!(target_os = "macos") { "MacOS" } else { "Linux" },
+        "PlatformName": "ssmwire emulator",
+        "PlatformVersion": env!("CARGO_PKG_VERSION"),
+        "ResourceType": if id.starts_with("i-") { "EC2Instance" } else { "ManagedInstance" },
+        "IPAddress": "127.0.0.1",
+        "ComputerName": id,
+    })
+}

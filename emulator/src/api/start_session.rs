@@ -1,0 +1,145 @@
+//! StartSession: fills the document in, starts the agent's worker and the relay, and says where to connect.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use regex_lite::Regex;
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+
+use super::{ApiError, Call, input::violation};
+use crate::channel::{AgentProfile, DataChannel, MESSAGES_MAX, SessionSpec};
+use crate::documents::{DEFAULT_DOCUMENT, DocumentError, FilledDocument};
+use crate::kms::ACCOUNT;
+use crate::relay::{AgentEnd, Limits, ORDERS_MAX, Relay};
+use crate::service::Service;
+use crate::sessions::{SessionInfo, SessionStatus};
+use crate::worker;
+
+/// Who starts all sessions; the first part of their ids.
+const USER: &str = "emulator-user";
+const DOCUMENT_NAME_PATTERN: &str = r"^[a-zA-Z0-9_\-.:/]{3,128}$";
+
+/// Starts a session (PROTOCOL §1.2).
+pub(super) fn start(call: &Call<'_>) -> Result<Value, ApiError> {
+    let service = call.service;
+    let input = &call.input;
+    let target = input.required_text("Target", 1..=400)?;
+    let document_name = document_name(input.text("DocumentName", 0..=1024)?)?;
+    let reason = input.text("Reason", 1..=256)?;
+    let parameters = input.list_map("Parameters", 1..=255, 1..=65_535)?;
+    let document = fill(service, document_name, &parameters)?;
+    let not_connected = || ApiError::new("TargetNotConnected", format!("{target} is not connected."));
+    let agent = service.targets.connected_agent(target).ok_or_else(not_connected)?;
+    let limits = limits(service, &document.inputs);
+    let info = SessionInfo {
+        id: new_session_id(service),
+        target: target.to_owned(),
+        document_name: document_name.to_owned(),
+        reason: reason.map(str::to_owned),
+        owner: format!("arn:aws:iam::{ACCOUNT}:user/{USER}"),
+        status: SessionStatus::Connected,
+        started: SystemTime::now(),
+        ended: None,
+        output: String::new(),
+        max_duration_minutes: limits.total.map(|total| total.as_secs().div_ceil(60).clamp(1, 1440)),
+    };
+    let session_id = info.id.clone();
+    let token = run(service, info, document, agent, limits);
+    Ok(json!({
+        "SessionId": session_id,
+        "TokenValue": token.expose(),
+        "StreamUrl": call.stream_url(&session_id),
+    }))
+}
+
+impl Call<'_> {
+    /// Returns where a session's data channel is opened.
+    pub(super) fn stream_url(&self, session_id: &str) -> String {
+        // The cell's number means nothing here; clients must pass it on as it is, padding and all.
+        let cell = "AAEAAVNTTVdJUkUtRU1VTEFUT1I=";
+        format!("ws://{}/v1/data-channel/{session_id}?role=publish_subscribe&cell-number={cell}", self.authority)
+    }
+}
+
+fn document_name(given: Option<&str>) -> Result<&str, ApiError> {
+    let Some(name) = given else { return Ok(DEFAULT_DOCUMENT) };
+    let is_name = Regex::new(DOCUMENT_NAME_PATTERN).is_ok_and(|pattern| pattern.is_match(name));
+    let constraint = format!("Member must satisfy regular expression pattern: {DOCUMENT_NAME_PATTERN}");
+    if is_name { Ok(name) } else { Err(violation(&format!("'{name}'"), "documentName", &constraint)) }
+}
+
+fn fill(service: &Service, name: &str, parameters: &BTreeMap<String, Vec<String>>) -> Result<FilledDocument, ApiError> {
+    let (is_denied, is_hidden) = {
+        let calls = service.faults.calls();
+        (calls.denied_documents.contains(name), calls.hidden_documents.contains(name))
+    };
+    if is_denied {
+        let region = &service.settings.region;
+        return Err(ApiError::new(
+            "AccessDeniedException",
+            format!(
+                "User: arn:aws:iam::{ACCOUNT}:user/{USER} is not authorized to perform: ssm:StartSession on resource: \
+                 arn:aws:ssm:{region}::document/{name} because no identity-based policy allows the ssm:StartSession action"
+            ),
+        ));
+    }
+    if is_hidden {
+        return Err(ApiError::new("InvalidDocument", format!("Document with name {name} does not exist.")));
+    }
+    service.documents.fill(name, parameters).map_err(|error| match error {
+        DocumentError::Unknown(message) => ApiError::new("InvalidDocument", message),
+        DocumentError::Parameters(message) => ApiError::new("InvalidParameters", message),
+    })
+}
+
+/// Returns the limits of a document's own inputs, in minutes, else the emulator's (PROTOCOL §11.10).
+fn limits(service: &Service, inputs: &Map<String, Value>) -> Limits {
+    let minutes = |name: &str| {
+        let value = inputs.get(name)?;
+        let minutes = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
+        Some(Duration::from_secs(60 * minutes))
+    };
+    Limits {
+        idle: minutes("idleSessionTimeout").or(service.settings.idle_timeout),
+        total: minutes("maxSessionDuration").or(service.settings.max_duration),
+    }
+}
+
+/// Returns `<user>-<17 hexadecimal digits>`, which is what ids look like and is usable as a file name.
+fn new_session_id(service: &Service) -> String {
+    let (high, low) = (service.random.number(), service.random.number());
+    format!("{USER}-0{high:016x}{:02x}", low & 0xff)
+}
+
+/// Starts the worker and the relay, and returns the token that opens the data channel.
+fn run(
+    service: &Arc<Service>,
+    info: SessionInfo,
+    document: FilledDocument,
+    agent: AgentProfile,
+    limits: Limits,
+) -> ssmwire::Secret {
+    let kms_key_id = document.inputs.get("kmsKeyId").and_then(Value::as_str).unwrap_or_default();
+    let spec = SessionSpec {
+        session_id: info.id.clone(),
+        target: info.target.clone(),
+        session_type: document.session_type,
+        properties: document.properties,
+        kms_key_id: kms_key_id.to_owned(),
+        agent,
+        seed: service.random.number(),
+    };
+    let (to_worker, incoming) = mpsc::channel(MESSAGES_MAX);
+    let (outgoing, from_worker) = mpsc::channel(MESSAGES_MAX);
+    let worker = tokio::spawn(worker::run(spec, DataChannel { incoming, outgoing }, service.kms.clone()));
+    let agent = AgentEnd::new(to_worker, from_worker, worker);
+    let (orders, ordered) = mpsc::channel(ORDERS_MAX);
+    let session = (info.id.clone(), info.target.clone());
+    let seed = service.random.number();
+    let token = service.sessions.open(info, orders);
+    let relay = Relay::new(session, service.sessions.clone(), service.faults.clone(), ordered, agent, limits, seed);
+    service.tasks.spawn(relay.run());
+    token
+}

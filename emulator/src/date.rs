@@ -1,0 +1,37 @@
+//! Dates as AWS writes them in requests.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Reads `YYYYMMDDTHHMMSSZ`, from 1970 on; `None` if it is something else.
+pub(crate) fn parse_date(text: &str) -> Option<SystemTime> {
+    let (day, time) = text.strip_suffix('Z')?.split_once('T')?;
+    if day.len() != 8 || time.len() != 6 || !day.bytes().chain(time.bytes()).all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number = |text: &str| text.parse::<u64>().ok();
+    let (year, month, date) = (number(&day[..4])?, number(&day[4..6])?, number(&day[6..])?);
+    let (hour, minute, second) = (number(&time[..2])?, number(&time[2..4])?, number(&time[4..])?);
+    if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&date) || hour > 23 || minute > 59 || second > 60
+    {
+        return None;
+    }
+    // Days since the epoch, with the year taken to begin in March so that the leap day comes last.
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + date - 1 - 719_468;
+    UNIX_EPOCH.checked_add(Duration::from_secs(((days * 24 + hour) * 60 + minute) * 60 + second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_count_leap_days() {
+        let seconds = |text| parse_date(text).and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map(|d| d.as_secs());
+        assert_eq!(seconds("19700101T000000Z"), Some(0));
+        assert_eq!(seconds("20000301T000000Z"), Some(951_868_800));
+        assert_eq!(seconds("20240229T235959Z"), Some(1_709_251_199));
+        assert_eq!(seconds("20241301T000000Z"), None);
+        assert_eq!(seconds("2024-03-01"), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! The emulator as its users hold it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::builder::EmulatorBuilder;
+use crate::faults::Faults;
+use crate::service::Service;
+use crate::sessions::SessionInfo;
+
+/// A running emulator. Dropping it stops everything at once, programs at the far end included.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> ssmwire::Result<()> {
+/// use ssmwire_emulator::{AgentProfile, Emulator};
+/// let emulator = Emulator::builder().target("i-0123456789abcdef0", AgentProfile::default()).start().await?;
+/// assert!(emulator.endpoint_url().starts_with("http://127.0.0.1:"));
+/// assert!(emulator.set_online("i-0123456789abcdef0", false));
+/// emulator.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Emulator(Arc<Service>);
+
+impl Emulator {
+    /// Makes a builder with the defaults: one target, `local`, on a free port of 127.0.0.1.
+    pub fn builder() -> EmulatorBuilder {
+        EmulatorBuilder::new()
+    }
+
+    pub(crate) fn new(service: Arc<Service>) -> Self {
+        Self(service)
+    }
+
+    /// Returns the address that it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    /// Returns the endpoint of its SSM and KMS APIs, such as `http://127.0.0.1:41234`.
+    pub fn endpoint_url(&self) -> String {
+        format!("http://{}", self.0.address)
+    }
+
+    /// Returns the region that it plays.
+    pub fn region(&self) -> &str {
+        &self.0.settings.region
+    }
+
+    /// Returns the access key id that requests must be signed with.
+    pub fn access_key_id(&self) -> &str {
+        &self.0.settings.credentials.access_key_id
+    }
+
+    /// Returns the secret key that requests must be signed with.
+    pub fn secret_access_key(&self) -> &str {
+        self.0.settings.credentials.secret_access_key.expose()
+    }
+
+    /// Returns the environment variables that point any AWS client at it, by name.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_ACCESS_KEY_ID", self.access_key_id().to_owned()),
+            ("AWS_DEFAULT_REGION", self.region().to_owned()),
+            ("AWS_ENDPOINT_URL_KMS", self.endpoint_url()),
+            ("AWS_ENDPOINT_URL_SSM", self.endpoint_url()),
+            ("AWS_REGION", self.region().to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", self.secret_access_key().to_owned()),
+        ]
+    }
+
+    /// Returns the handle that makes things go wrong.
+    pub fn faults(&self) -> Faults {
+        self.0.faults.clone()
+    }
+
+    /// Returns the sessions that run or have run, the latest first; of those that are over, the latest 1,000.
+    pub fn sessions(&self) -> Vec<SessionInfo> {
+        self.0.sessions.list()
+    }
+
+    /// Connects or disconnects a target's agent, and says whether there is such a target.
+    ///
+    /// It decides about new sessions; those that run go on.
+    pub fn set_online(&self, target: &str, is_online: bool) -> bool {
+        self.0.targets.set_online(target, is_online)
+    }
+
+    /// Returns how often each API operation was called, failed calls included.
+    pub fn requests(&self) -> BTreeMap<String, u64> {
+        self.0.requests.list()
+    }
+
+    /// Stops everything and waits until it has stopped: sockets are closed, programs are ended.
+    pub async fn shutdown(self) {
+        self.0.tasks.shutdown().await;
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.0.tasks.abort();
+    }
+}

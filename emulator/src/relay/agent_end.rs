@@ -1,0 +1,206 @@
+//! The agent's end of a session: the worker's channel, and what waits for it.
+//!
+//! Knows nothing of sockets and looks into no message.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+use crate::channel::{FromGateway, TaskComplete, TaskStatus};
+
+/// How many bytes from the client may wait for the agent before the client's socket is not read any more.
+///
+/// More than a client may have unacknowledged, so that the pings of one that keeps to its window are always read.
+const WAITING_BYTES_MAX: usize = 16 << 20;
+/// How many messages are taken from the worker in one go.
+const READ_BATCH: usize = 64;
+/// How long a cancelled worker may take before it is dropped.
+const CANCEL_WAIT: Duration = Duration::from_secs(5);
+
+/// The agent's end of a session.
+#[derive(Debug)]
+pub(crate) struct AgentEnd {
+    to_worker: mpsc::Sender<FromGateway>,
+    from_worker: mpsc::Receiver<Bytes>,
+    worker: Worker,
+    /// The gateway's own words, which overtake what waits.
+    words: VecDeque<FromGateway>,
+    waiting: VecDeque<Bytes>,
+    waiting_bytes: usize,
+    received: Vec<Bytes>,
+    /// Set while the agent's data channel is cut: when it comes back.
+    back_at: Option<Instant>,
+    is_deaf: bool,
+    is_drained: bool,
+}
+
+/// What happened at the agent's end.
+#[derive(Debug)]
+pub(crate) enum AgentEvent {
+    /// The worker has ended, and all that it sent has been handed out.
+    Complete(TaskComplete),
+    /// Messages can be had from [`AgentEnd::received`].
+    Received,
+    /// Some of what waited was sent.
+    Sent,
+}
+
+impl AgentEnd {
+    /// Joins a running worker, and tells it that its data channel is open.
+    pub(crate) fn new(
+        to_worker: mpsc::Sender<FromGateway>,
+        from_worker: mpsc::Receiver<Bytes>,
+        worker: JoinHandle<TaskComplete>,
+    ) -> Self {
+        Self {
+            to_worker,
+            from_worker,
+            worker: Worker(worker),
+            words: VecDeque::from([FromGateway::Connected]),
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            received: Vec::with_capacity(READ_BATCH),
+            back_at: None,
+            is_deaf: false,
+            is_drained: false,
+        }
+    }
+
+    /// Queues a message for the worker. The caller asks [`Self::wants_more`] first.
+    pub(crate) fn push(&mut self, message: Bytes) {
+        self.waiting_bytes += message.len();
+        self.waiting.push_back(message);
+    }
+
+    /// Queues a message of the gateway's own, ahead of what waits.
+    pub(crate) fn say(&mut self, message: Bytes) {
+        self.words.push_back(FromGateway::Message(message));
+    }
+
+    /// Returns whether more may be queued.
+    pub(crate) fn wants_more(&self) -> bool {
+        self.waiting_bytes < WAITING_BYTES_MAX
+    }
+
+    /// Cuts the agent's data channel until `back_at`: what it sends meanwhile is lost, what is sent to it waits.
+    pub(crate) fn cut_until(&mut self, back_at: Instant) {
+        if self.back_at.replace(back_at).is_none() {
+            self.words.push_back(FromGateway::Lost);
+        }
+    }
+
+    /// Returns when [`Self::handle_timeout`] wants to be called.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.back_at
+    }
+
+    /// Brings a cut data channel back when its time has come.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.back_at.is_some_and(|back_at| back_at <= now) {
+            self.back_at = None;
+            self.words.push_back(FromGateway::Connected);
+        }
+    }
+
+    /// Moves messages until there is something to tell. Sends only if `sends`, takes from the worker only if `reads`.
+    ///
+    /// Dropping the future loses nothing.
+    pub(crate) async fn drive(&mut self, sends: bool, reads: bool) -> AgentEvent {
+        let has_message = sends && self.back_at.is_none() && !self.waiting.is_empty();
+        let has_any = !self.is_deaf && (has_message || !self.words.is_empty());
+        tokio::select! {
+            () = room(&self.to_worker), if has_any => {
+                self.send_ready(has_message);
+                AgentEvent::Sent
+            }
+            count = self.from_worker.recv_many(&mut self.received, READ_BATCH), if reads && !self.is_drained => {
+                self.is_drained = count == 0;
+                if self.back_at.is_some() {
+                    self.received.clear();
+                }
+                AgentEvent::Received
+            }
+            result = &mut self.worker.0, if self.is_drained => AgentEvent::Complete(result.unwrap_or_else(|error| {
+                TaskComplete { status: TaskStatus::Failed, output: format!("session worker crashed: {error}") }
+            })),
+            else => pending().await,
+        }
+    }
+
+    /// Returns the messages that the worker sent, in order.
+    pub(crate) fn received(&mut self) -> std::vec::Drain<'_, Bytes> {
+        self.received.drain(..)
+    }
+
+    /// Ends the worker: asks it to, waits a while, then drops it with all that it runs.
+    pub(crate) async fn cancel(self) {
+        let Self { to_worker, mut from_worker, mut worker, .. } = self;
+        let ask = async {
+            // A worker that has ended already doesn't listen any more, which is as good.
+            let _ = to_worker.send(FromGateway::Cancelled).await;
+            pending::<()>().await
+        };
+        let drain = async {
+            while from_worker.recv().await.is_some() {}
+            pending::<()>().await
+        };
+        let ended = async {
+            tokio::select! {
+                () = ask => {}
+                () = drain => {}
+                _ = &mut worker.0 => {}
+            }
+        };
+        // A worker that outlasts the wait is aborted when it is dropped here.
+        let _ = timeout(CANCEL_WAIT, ended).await;
+    }
+
+    fn send_ready(&mut self, has_message: bool) {
+        while let Some(word) = self.words.pop_front() {
+            match self.to_worker.try_send(word) {
+                Ok(()) => {}
+                Err(mpsc::error::TrySendError::Full(word)) => return self.words.push_front(word),
+                Err(mpsc::error::TrySendError::Closed(_)) => return self.turn_deaf(),
+            }
+        }
+        while has_message && let Some(message) = self.waiting.pop_front() {
+            let length = message.len();
+            match self.to_worker.try_send(FromGateway::Message(message)) {
+                Ok(()) => self.waiting_bytes -= length,
+                Err(mpsc::error::TrySendError::Full(FromGateway::Message(message))) => {
+                    return self.waiting.push_front(message);
+                }
+                Err(_) => return self.turn_deaf(),
+            }
+        }
+    }
+
+    /// The worker takes no more: what waits for it has no receiver.
+    fn turn_deaf(&mut self) {
+        self.is_deaf = true;
+        self.words.clear();
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+    }
+}
+
+/// Waits until there is room in the channel, or nobody at its other end.
+async fn room(to_worker: &mpsc::Sender<FromGateway>) {
+    // The caller finds out which when it sends.
+    drop(to_worker.reserve().await);
+}
+
+/// A worker's task, which ends with this handle.
+#[derive(Debug)]
+struct Worker(JoinHandle<TaskComplete>);
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,72 @@
+//! The client's end of a session: its socket, or what is kept for the next one.
+//!
+//! Knows nothing of the agent and looks into no message.
+
+use std::collections::VecDeque;
+use std::future::pending;
+
+use bytes::Bytes;
+
+use crate::socket::{ClientSocket, SocketEvent};
+
+/// How many messages are kept for a client that is away; what comes after them is dropped.
+///
+/// The agent's reading must not stop with its client: it has acknowledges to send, and an end to reach. All data that is
+/// dropped here is unacknowledged, so the agent sends it again; the first messages are the ones the client needs next.
+const KEPT_MAX: usize = 64;
+
+/// The client's end of a session.
+#[derive(Debug, Default)]
+pub(crate) struct ClientEnd {
+    socket: Option<ClientSocket>,
+    kept: VecDeque<Bytes>,
+}
+
+impl ClientEnd {
+    /// Returns whether a client is connected.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.socket.is_some()
+    }
+
+    /// Connects a client: in place of the old one, and with what was kept for it.
+    pub(crate) fn attach(&mut self, mut socket: ClientSocket) {
+        for message in self.kept.drain(..) {
+            socket.push(message);
+        }
+        if let Some(old) = self.socket.replace(socket) {
+            old.cut();
+        }
+    }
+
+    /// Disconnects the client and returns its socket.
+    pub(crate) fn detach(&mut self) -> Option<ClientSocket> {
+        self.socket.take()
+    }
+
+    /// Queues a message for the client, or keeps it for the next one.
+    pub(crate) fn push(&mut self, message: Bytes) {
+        match &mut self.socket {
+            Some(socket) => socket.push(message),
+            None if self.kept.len() < KEPT_MAX => self.kept.push_back(message),
+            None => tracing::debug!(bytes = message.len(), "message dropped: the client is away"),
+        }
+    }
+
+    /// Returns whether there is room for more: always while the client is away.
+    pub(crate) fn wants_more(&self) -> bool {
+        self.socket.as_ref().is_none_or(ClientSocket::wants_more)
+    }
+
+    /// Drives the socket, see [`ClientSocket::drive`]; waits for ever without one.
+    pub(crate) async fn drive(&mut self, reads: bool) -> SocketEvent {
+        match &mut self.socket {
+            Some(socket) => socket.drive(reads).await,
+            None => pending().await,
+        }
+    }
+
+    /// Returns the messages that were read, in order.
+    pub(crate) fn received(&mut self) -> impl Iterator<Item = Bytes> {
+        self.socket.iter_mut().flat_map(ClientSocket::received)
+    }
+}

@@ -1,0 +1,4 @@
+//! The emulator as its clients meet it: over real sockets, with a client of the tests' own.
+
+mod client;
+mod gateway;
