@@ -1,1 +1,150 @@
-//! The ssmwire command, as a library, so that other packages can carry it.
+//! The `ssmwire` command, as a library, so that other packages can carry it.
+//!
+//! Standard output carries what the far side wrote and nothing else; messages go to standard error; the exit code is
+//! the remote one, 255 when we failed, 2 when the command line can't be meant, 128 and more when a signal ended us.
+
+mod args;
+mod attach;
+mod emulator;
+mod exit;
+mod input;
+mod input_json;
+mod label;
+mod local;
+mod logging;
+mod message;
+mod output;
+mod parameter_file;
+mod parameters;
+mod run;
+mod run_json;
+mod service;
+mod signals;
+mod skeleton;
+mod start_session;
+mod terminal;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use ssmwire::{Client, Error, Kind, Result};
+
+use crate::args::{Command, CommandLine, ServiceOptions};
+use crate::exit::{Exit, Halt};
+use crate::service::Service;
+use crate::signals::Signals;
+
+/// Threads that move bytes: one for the network, one so that the other directions are never held up by it.
+const WORKER_THREADS: usize = 2;
+
+/// How long the end of the process waits for work that nobody waits for, such as a name being resolved.
+const LAST_WORK_MAX: Duration = Duration::from_millis(100);
+
+/// Runs the command that `args` say, the program's name first, and returns how the process should exit.
+pub fn main<I, T>(args: I) -> ExitCode
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let line = match CommandLine::parse_from(args) {
+        Ok(line) => line,
+        Err(answer) => return tell_usage(&answer).into(),
+    };
+    if line.debug {
+        logging::start();
+    }
+    let exit = match execute(line) {
+        Ok(exit) => exit,
+        Err(Halt::BrokenPipe) => Exit::BROKEN_PIPE,
+        Err(Halt::Failed(error) | Halt::Unwritable(error)) => {
+            message::report(&error, None);
+            Exit::FAILURE
+        }
+    };
+    exit.into()
+}
+
+/// Prints what the parser has to say: help and version on standard output, mistakes on standard error.
+fn tell_usage(answer: &clap::Error) -> Exit {
+    // Nobody is left to tell when the stream is closed; the code says it all the same.
+    let _ = answer.print();
+    if answer.use_stderr() { Exit::USAGE } else { Exit::SUCCESS }
+}
+
+/// Does what needs no service at once, and everything else on a runtime that ends with it.
+fn execute(line: CommandLine) -> Result<Exit, Halt> {
+    if let Command::StartSession(options) = &line.command
+        && let Some(skeleton) = options.generate_cli_skeleton
+    {
+        return print(skeleton.text());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build();
+    let runtime = runtime.map_err(|problem| {
+        Error::new(Kind::Internal, format!("no threads can be started: {problem}")).with_source(problem)
+    })?;
+    let outcome = runtime.block_on(perform(line));
+    runtime.shutdown_timeout(LAST_WORK_MAX);
+    outcome
+}
+
+async fn perform(line: CommandLine) -> Result<Exit, Halt> {
+    let mut signals = Signals::listen()?;
+    match line.command {
+        Command::Emulator(options) => emulator::serve(&options, &mut signals).await,
+        Command::Run(options) => {
+            let targets = run::targets(&options)?;
+            let work = async |client: &Client| run::run(client, &options, targets).await;
+            with_service(&line.service, &mut signals, work).await
+        }
+        Command::Shell(options) => {
+            let request = start_session::shell(options);
+            let work = async |client: &Client| attach::attach(client, request).await;
+            with_service(&line.service, &mut signals, work).await
+        }
+        Command::StartSession(options) => {
+            let request = start_session::request(&options)?;
+            let work = async |client: &Client| attach::attach(client, request).await;
+            with_service(&line.service, &mut signals, work).await
+        }
+    }
+}
+
+/// Opens the service, does the work, and closes the service in whatever way the work ended.
+///
+/// A signal ends the work: its streams are let go and the terminal is restored before the sessions are closed. A second
+/// signal ends the closing.
+async fn with_service(
+    options: &ServiceOptions,
+    signals: &mut Signals,
+    work: impl AsyncFnOnce(&Client) -> Result<Exit, Halt>,
+) -> Result<Exit, Halt> {
+    let service = tokio::select! {
+        service = Service::open(options) => service?,
+        number = signals.next() => return Ok(Exit::signalled(number)),
+    };
+    let outcome = tokio::select! {
+        outcome = work(service.client()) => outcome,
+        number = signals.next() => Ok(Exit::signalled(number)),
+    };
+    tokio::select! {
+        () = service.close() => {}
+        _ = signals.next() => {}
+    }
+    outcome
+}
+
+/// Prints what was asked for instead of a session.
+fn print(text: &str) -> Result<Exit, Halt> {
+    use std::io::ErrorKind::BrokenPipe;
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(Exit::SUCCESS),
+        Err(problem) if problem.kind() == BrokenPipe => Err(Halt::BrokenPipe),
+        Err(problem) => {
+            let error = Error::invalid_argument("stdout", format_args!("cannot be written: {problem}"));
+            Err(Halt::Unwritable(error.with_source(problem)))
+        }
+    }
+}

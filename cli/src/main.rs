@@ -1,1 +1,7 @@
-fn main() {}
+//! The `ssmwire` program: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ssmwire_cli::main(std::env::args_os())
+}

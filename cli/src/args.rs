@@ -1,0 +1,283 @@
+//! The command line: what can be said, and nothing about what it does.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+
+use crate::skeleton::Skeleton;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ssmwire",
+    version,
+    about = "AWS Systems Manager sessions from a terminal",
+    disable_help_subcommand = true
+)]
+pub(crate) struct CommandLine {
+    #[command(flatten)]
+    pub(crate) service: ServiceOptions,
+    /// Log what happens to standard error; tokens, keys and what a session carries are never logged
+    #[arg(long, global = true)]
+    pub(crate) debug: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where sessions come from.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ServiceOptions {
+    /// Need no AWS account: use an emulator inside this process, with this machine as the target `local`
+    #[arg(long, global = true)]
+    pub(crate) local: bool,
+    /// The AWS region
+    #[arg(long, global = true)]
+    pub(crate) region: Option<String>,
+    /// The profile of the AWS configuration
+    #[arg(long, global = true)]
+    pub(crate) profile: Option<String>,
+    /// The URL of the Systems Manager API, instead of the region's own
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) endpoint_url: Option<String>,
+    /// A file of CA certificates to trust, instead of the system's
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca_bundle: Option<PathBuf>,
+    /// Accept any TLS certificate
+    #[arg(long, global = true)]
+    pub(crate) no_verify_ssl: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a session, as `aws ssm start-session` does
+    StartSession(StartSessionOptions),
+    /// Open a shell on a target
+    Shell(ShellOptions),
+    /// Run a command on targets; its output, its errors and its exit code come back apart
+    Run(RunOptions),
+    /// Serve an emulator of Session Manager on loopback, until interrupted
+    Emulator(EmulatorOptions),
+}
+
+/// The options of `start-session`: the AWS CLI's.
+#[derive(Debug, Args)]
+pub(crate) struct StartSessionOptions {
+    /// The managed node: i-…, mi-… or ecs:CLUSTER_TASK_RUNTIME
+    #[arg(
+        long,
+        required_unless_present_any = ["cli_input_json", "generate_cli_skeleton"],
+        required_if_eq("generate_cli_skeleton", "output")
+    )]
+    pub(crate) target: Option<String>,
+    /// The session document; without one, a shell
+    #[arg(long)]
+    pub(crate) document_name: Option<String>,
+    /// Why, for the audit log
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// The document's parameters: Key=a,b,Key2=c or JSON or file://PATH
+    #[arg(long)]
+    pub(crate) parameters: Option<String>,
+    /// The whole request: JSON or file://PATH; options given on the line win
+    #[arg(long, value_name = "JSON")]
+    pub(crate) cli_input_json: Option<String>,
+    /// Print a JSON skeleton and do nothing else
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, default_missing_value = "input")]
+    pub(crate) generate_cli_skeleton: Option<Skeleton>,
+}
+
+/// The options of `shell`.
+#[derive(Debug, Args)]
+pub(crate) struct ShellOptions {
+    /// The managed node
+    pub(crate) target: String,
+    /// The session document, instead of the account's default shell
+    #[arg(long)]
+    pub(crate) document_name: Option<String>,
+    /// Why, for the audit log
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+}
+
+/// The options of `run`.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "ssmwire run [OPTIONS] TARGET… -- ARGV…\n       ssmwire run [OPTIONS] --shell LINE TARGET…",
+    group = ArgGroup::new("on").args(["targets", "target", "targets_file"]).multiple(true).required(true),
+    group = ArgGroup::new("what").args(["shell", "argv"]).required(true),
+)]
+pub(crate) struct RunOptions {
+    /// The managed nodes
+    #[arg(value_name = "TARGET")]
+    pub(crate) targets: Vec<String>,
+    /// A further managed node; can be repeated
+    #[arg(long)]
+    pub(crate) target: Vec<String>,
+    /// A file that names one managed node a line; empty lines and lines that start with # are skipped
+    #[arg(long, value_name = "FILE")]
+    pub(crate) targets_file: Option<PathBuf>,
+    /// Let the target's shell run this line, instead of a program with its arguments
+    #[arg(long, value_name = "LINE")]
+    pub(crate) shell: Option<String>,
+    /// Give up after so many seconds on each target
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+    /// Get every byte through: the output is encoded on its way
+    #[arg(long)]
+    pub(crate) binary: bool,
+    /// Print one JSON object for each target when it is done, instead of the output as it comes
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The program and its arguments
+    #[arg(last = true)]
+    pub(crate) argv: Vec<String>,
+}
+
+/// The options of `emulator`.
+#[derive(Debug, Args)]
+pub(crate) struct EmulatorOptions {
+    /// The port to listen on; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Write the environment to this open file descriptor once connections are accepted: NAME=value lines, an empty line
+    #[arg(long, value_name = "FD")]
+    pub(crate) ready_fd: Option<u32>,
+    /// A target that this machine plays; can be repeated
+    #[arg(long, value_name = "ID", default_value = "local")]
+    pub(crate) target: Vec<String>,
+    /// Be as slow as the official agent is
+    #[arg(long)]
+    pub(crate) faithful: bool,
+    /// Print the environment as a JSON object instead of shell assignments
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl CommandLine {
+    /// Parses the arguments; the first one is the program's name.
+    pub(crate) fn parse_from<I, T>(args: I) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<std::ffi::OsString> + Clone,
+    {
+        let line = <Self as Parser>::try_parse_from(args)?;
+        // Not a rule of the parser's, which does not see conflicts between options before and after the command.
+        match line.service.useless_with_local() {
+            Some(option) if line.service.local => Err(conflict("--local", option)),
+            _ => Ok(line),
+        }
+    }
+}
+
+impl ServiceOptions {
+    fn useless_with_local(&self) -> Option<&'static str> {
+        let given = [
+            ("--region", self.region.is_some()),
+            ("--profile", self.profile.is_some()),
+            ("--endpoint-url", self.endpoint_url.is_some()),
+            ("--ca-bundle", self.ca_bundle.is_some()),
+            ("--no-verify-ssl", self.no_verify_ssl),
+        ];
+        given.into_iter().find_map(|(option, given)| given.then_some(option))
+    }
+}
+
+fn conflict(option: &str, other: &str) -> clap::Error {
+    use clap::CommandFactory;
+    let message = format!("the argument '{option}' cannot be used with '{other}'");
+    CommandLine::command().error(clap::error::ErrorKind::ArgumentConflict, message)
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map_err(|_| "not a number of seconds")?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("must be more than 0 seconds".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    fn parse(line: &str) -> Result<CommandLine, clap::Error> {
+        CommandLine::parse_from(line.split(' '))
+    }
+
+    fn refusal(line: &str) -> ErrorKind {
+        let error = parse(line).expect_err(line);
+        assert_eq!(error.exit_code(), 2, "{line}");
+        error.kind()
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_target_is_needed_unless_something_stands_for_it() {
+        assert_eq!(refusal("ssmwire start-session"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refusal("ssmwire start-session --generate-cli-skeleton output"), ErrorKind::MissingRequiredArgument);
+        for line in [
+            "ssmwire start-session --target i-1",
+            "ssmwire start-session --cli-input-json {}",
+            "ssmwire start-session --generate-cli-skeleton",
+            "ssmwire start-session --generate-cli-skeleton input",
+            "ssmwire start-session --target i-1 --generate-cli-skeleton output",
+        ] {
+            parse(line).expect(line);
+        }
+    }
+
+    #[test]
+    fn a_skeleton_without_a_name_is_the_input() {
+        let line = parse("ssmwire start-session --generate-cli-skeleton --target i-1").expect("valid");
+        let Command::StartSession(options) = line.command else { panic!("another command") };
+        assert_eq!(options.generate_cli_skeleton, Some(Skeleton::Input));
+        assert_eq!(options.target.as_deref(), Some("i-1"));
+    }
+
+    #[test]
+    fn options_of_the_service_go_before_or_after_the_command() {
+        for line in ["ssmwire --region r shell i-1", "ssmwire shell --region r i-1", "ssmwire shell i-1 --region r"] {
+            assert_eq!(parse(line).expect(line).service.region.as_deref(), Some("r"), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_local_emulator_takes_no_options_of_aws() {
+        assert_eq!(refusal("ssmwire --local shell local --region r"), ErrorKind::ArgumentConflict);
+        assert_eq!(refusal("ssmwire --profile p --local shell local"), ErrorKind::ArgumentConflict);
+        assert!(parse("ssmwire shell local --local").expect("valid").service.local);
+    }
+
+    #[test]
+    fn run_takes_targets_in_three_ways_and_everything_after_the_dashes_as_the_command() {
+        let line = "ssmwire run i-1 i-2 --target i-3 --targets-file f --timeout 1.5 -- ls --target x";
+        let Command::Run(options) = parse(line).expect(line).command else { panic!("another command") };
+        assert_eq!(options.targets, ["i-1", "i-2"]);
+        assert_eq!(options.target, ["i-3"]);
+        assert_eq!(options.argv, ["ls", "--target", "x"]);
+        assert_eq!(options.timeout, Some(Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn run_needs_targets_and_one_command() {
+        assert_eq!(refusal("ssmwire run -- ls"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refusal("ssmwire run i-1"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refusal("ssmwire run i-1 --shell ls -- ls"), ErrorKind::ArgumentConflict);
+        assert_eq!(refusal("ssmwire run i-1 --timeout 0 -- ls"), ErrorKind::ValueValidation);
+        assert_eq!(refusal("ssmwire run i-1 --timeout soon -- ls"), ErrorKind::ValueValidation);
+    }
+
+    #[test]
+    fn an_unknown_option_or_command_is_refused() {
+        assert_eq!(refusal("ssmwire shell i-1 --bogus"), ErrorKind::UnknownArgument);
+        assert_eq!(refusal("ssmwire fly i-1"), ErrorKind::InvalidSubcommand);
+    }
+}

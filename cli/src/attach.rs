@@ -1,0 +1,112 @@
+//! A session joined to this process's standard streams, from its start to its last byte.
+//!
+//! With a terminal at both ends every key goes to the far side as it is. Without one, standard input is piped there and
+//! its end is passed on.
+
+use std::convert::Infallible;
+use std::future::pending;
+
+use rustix::process::Signal;
+use ssmwire::{ByteStream, Client, Error, Event, Kind, Result, Session, SessionKind, Size, StartSession};
+use tokio::signal::unix::SignalKind;
+
+use crate::exit::{Exit, Halt};
+use crate::input::Input;
+use crate::output::Output;
+use crate::terminal::{RawMode, Terminal};
+use crate::{message, signals};
+
+/// How much standard input is read at once.
+const INPUT_BYTES_MAX: usize = 64 * 1024;
+
+/// Starts a session and stays with it to its end; the type that the agent announces decides how.
+pub(crate) async fn attach(client: &Client, request: StartSession) -> Result<Exit, Halt> {
+    let terminal = Terminal::open()?;
+    let session = client.start_session(request).await?;
+    session.resize(terminal.as_ref().map_or(Size::WITHOUT_TERMINAL, Terminal::size))?;
+    session.ready().await?;
+    match session.kind() {
+        Some(SessionKind::Command) => watch(&session).await?,
+        Some(SessionKind::Shell) => interact(&session, terminal.as_ref()).await?,
+        _ => {
+            let message = "this session has no standard streams";
+            return Err(Error::new(Kind::Unsupported, message).with_session_id(session.id()).into());
+        }
+    }
+    Ok(Exit::remote(session.exit_code().await?))
+}
+
+/// Copies one remote stream to its end, and waits until all of it is written.
+pub(crate) async fn copy(from: &ByteStream, to: &Output) -> Result<(), Halt> {
+    while let Some(block) = from.read_block().await? {
+        to.write(block).await?;
+    }
+    to.flush().await
+}
+
+/// Copies the output of a command, which takes no input.
+async fn watch(session: &Session) -> Result<(), Halt> {
+    let (stdout, stderr) = (Output::stdout()?, Output::stderr()?);
+    let (remote_stdout, remote_stderr) = (session.stdio(), session.stderr());
+    let copied = async { tokio::try_join!(copy(&remote_stdout, &stdout), copy(&remote_stderr, &stderr)) };
+    tokio::select! {
+        outcome = copied => outcome.map(drop),
+        never = tell_events(session, "\n") => match never {},
+    }
+}
+
+/// Joins a terminal session with the terminal or the pipes here.
+async fn interact(session: &Session, terminal: Option<&Terminal>) -> Result<(), Halt> {
+    let (mut stdin, stdout) = (Input::open()?, Output::stdout()?);
+    let stream = session.stdio();
+    let raw = terminal.map(Terminal::raw).transpose()?;
+    // In raw mode a line feed does not go back to the first column.
+    let newline = if raw.is_some() { "\r\n" } else { "\n" };
+    tokio::select! {
+        outcome = copy(&stream, &stdout) => outcome,
+        Err(problem) = send_input(&mut stdin, &stream) => Err(problem.into()),
+        Err(problem) = follow_terminal(session, terminal.zip(raw.as_ref())) => Err(problem.into()),
+        never = tell_events(session, newline) => match never {},
+    }
+}
+
+/// Sends what comes in on standard input, then its end. Goes on for ever: what ends a session is its output.
+async fn send_input(stdin: &mut Input, stream: &ByteStream) -> Result<Infallible> {
+    let mut buffer = vec![0; INPUT_BYTES_MAX];
+    loop {
+        match stdin.read(&mut buffer).await? {
+            0 => {
+                stream.finish()?;
+                return pending().await;
+            }
+            // A stream that takes nothing more belongs to a session that is over, and its output says why.
+            length if stream.write_all(&buffer[..length]).await.is_err() => return pending().await,
+            _ => {}
+        }
+    }
+}
+
+/// Tells the far side the terminal's size whenever it changes.
+async fn follow_terminal(session: &Session, terminal: Option<(&Terminal, &RawMode)>) -> Result<Infallible> {
+    let Some((terminal, raw)) = terminal else { return pending().await };
+    let mut resized = signals::listen(SignalKind::window_change())?;
+    let mut continued = signals::listen(SignalKind::from_raw(Signal::CONT.as_raw()))?;
+    loop {
+        session.resize(terminal.size())?;
+        tokio::select! {
+            _ = resized.recv() => {}
+            _ = continued.recv() => raw.enter()?,
+        }
+    }
+}
+
+/// Prints what the account wants its users to read.
+async fn tell_events(session: &Session, newline: &str) -> Infallible {
+    while let Some(event) = session.event().await {
+        match event {
+            Event::CustomerMessage(text) => message::tell(&text, newline),
+            other => tracing::debug!(event = ?other, "session"),
+        }
+    }
+    pending().await
+}

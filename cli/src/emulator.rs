@@ -1,0 +1,56 @@
+//! `emulator`: serves an emulator on loopback for any AWS client, until a signal ends it.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use ssmwire::{Error, Result};
+use ssmwire_emulator::{AgentProfile, Emulator};
+
+use crate::args::EmulatorOptions;
+use crate::exit::{Exit, Halt};
+use crate::local;
+use crate::output::Output;
+use crate::signals::Signals;
+
+/// Serves until a signal asks it to end, which is the way it is meant to end.
+pub(crate) async fn serve(options: &EmulatorOptions, signals: &mut Signals) -> Result<Exit, Halt> {
+    let mut builder = Emulator::builder().bind(SocketAddr::from((Ipv4Addr::LOCALHOST, options.port)));
+    for target in &options.target {
+        let agent = AgentProfile { is_faithful: options.faithful, ..local::this_machine() };
+        builder = builder.target(target, agent);
+    }
+    let emulator = builder.start().await?;
+    let environment = emulator.environment();
+    let stdout = Output::stdout()?;
+    stdout.write(told(&environment, options.json)).await?;
+    stdout.flush().await?;
+    if let Some(descriptor) = options.ready_fd {
+        announce(descriptor, &environment)?;
+    }
+    signals.next().await;
+    emulator.shutdown().await;
+    Ok(Exit::SUCCESS)
+}
+
+/// Shows the environment for a shell to evaluate, or as JSON.
+fn told(environment: &[(&'static str, String)], json: bool) -> Bytes {
+    if json {
+        let object: Map<String, Value> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str()))).collect();
+        return format!("{}\n", Value::Object(object)).into();
+    }
+    environment.iter().map(|(name, value)| format!("export {name}={value}\n")).collect::<String>().into()
+}
+
+/// Writes the environment to a descriptor that whoever started us left open, and an empty line.
+fn announce(descriptor: u32, environment: &[(&'static str, String)]) -> Result<()> {
+    let mut text: String = environment.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    text.push('\n');
+    let opened = OpenOptions::new().write(true).open(format!("/dev/fd/{descriptor}"));
+    opened.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|problem| {
+        Error::invalid_argument("--ready-fd", format_args!("cannot be written: {problem}")).with_source(problem)
+    })
+}

@@ -1,0 +1,84 @@
+//! How the program ends: one number, and the rules that give it.
+
+use std::process::ExitCode;
+
+use ssmwire::Error;
+
+/// What a shell adds to a signal's number to make an exit code of it.
+const SIGNALLED: u8 = 128;
+const SIGPIPE: u8 = 13;
+
+/// An exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Exit(u8);
+
+impl Exit {
+    /// All went well.
+    pub(crate) const SUCCESS: Exit = Exit(0);
+    /// The command line can't be meant.
+    pub(crate) const USAGE: Exit = Exit(2);
+    /// Whoever read our output went away: what a shell shows for a program that SIGPIPE killed.
+    pub(crate) const BROKEN_PIPE: Exit = Exit(SIGNALLED + SIGPIPE);
+    /// We failed, as opposed to the remote command.
+    pub(crate) const FAILURE: Exit = Exit(255);
+
+    /// Makes the exit code of a program that signal `number` ended.
+    pub(crate) fn signalled(number: u8) -> Self {
+        Exit(SIGNALLED.saturating_add(number))
+    }
+
+    /// Makes the exit code that stands for a remote one; unknown counts as success, because an agent that can't run a
+    /// command says so in another way.
+    ///
+    /// As for every process only the low eight bits get through; a negative code, by which the agent says that a
+    /// signal ended the command (PROTOCOL §10.5), becomes 255.
+    pub(crate) fn remote(code: Option<i32>) -> Self {
+        match code {
+            None => Exit::SUCCESS,
+            Some(code) if code < 0 => Exit::FAILURE,
+            Some(code) => Exit(code.to_le_bytes()[0]),
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit.0)
+    }
+}
+
+/// Why a command stopped before its end.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// Whoever read our output went away, and no message could interest them.
+    BrokenPipe,
+    /// The session failed, or something before it.
+    Failed(Error),
+    /// Our output can't be written, so there is no point in more of it.
+    Unwritable(Error),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Halt::Failed(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remote_code_gets_through_and_a_remote_signal_is_a_failure() {
+        assert_eq!(Exit::remote(Some(0)), Exit::SUCCESS);
+        assert_eq!(Exit::remote(Some(7)), Exit(7));
+        assert_eq!(Exit::remote(Some(-1)), Exit::FAILURE);
+        assert_eq!(Exit::remote(None), Exit::SUCCESS);
+    }
+
+    #[test]
+    fn a_signal_is_told_as_shells_do() {
+        assert_eq!(Exit::signalled(15), Exit(143));
+        assert_eq!(Exit::signalled(13), Exit::BROKEN_PIPE);
+    }
+}

@@ -1,0 +1,154 @@
+//! `run`: a command on one or more targets, its output as it comes.
+//!
+//! Where the target can't keep the streams apart while the command runs, and with `--binary`, the output comes when the
+//! command has ended.
+
+use std::future::ready;
+use std::path::Path;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use ssmwire::{ByteStream, Client, Command, Error, Kind, Result, RunBuilder, RunningCommand};
+
+use crate::args::RunOptions;
+use crate::exit::{Exit, Halt};
+use crate::label::Labeller;
+use crate::output::Output;
+use crate::{message, run_json};
+
+/// On how many targets the command runs at once; the others wait.
+const CONCURRENT_TARGETS_MAX: usize = 16;
+
+/// Returns all the targets that the options name; at least one.
+pub(crate) fn targets(options: &RunOptions) -> Result<Vec<String>> {
+    let mut targets = [options.targets.as_slice(), options.target.as_slice()].concat();
+    if let Some(path) = &options.targets_file {
+        targets.extend(read_targets(path)?);
+    }
+    if targets.is_empty() {
+        return Err(Error::invalid_argument("--targets-file", "names no target"));
+    }
+    Ok(targets)
+}
+
+fn read_targets(path: &Path) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(path).map_err(|problem| {
+        let text = format!("`{}` cannot be read: {problem}", path.display());
+        Error::new(Kind::InvalidArgument, text).with_source(problem)
+    })?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.map(str::to_owned).collect())
+}
+
+/// Runs the command on every target; the exit code is the highest of all, which is ours if any target failed.
+pub(crate) async fn run(client: &Client, options: &RunOptions, targets: Vec<String>) -> Result<Exit, Halt> {
+    let (stdout, stderr) = (Output::stdout()?, Output::stderr()?);
+    let run = Run { client, options, labelled: targets.len() > 1, stdout, stderr };
+    let ends = stream::iter(targets).map(|target| run.on(target)).buffer_unordered(CONCURRENT_TARGETS_MAX);
+    let worst = ends.try_fold(Exit::SUCCESS, |worst, end| ready(Ok(worst.max(end)))).await?;
+    run.stdout.flush().await?;
+    run.stderr.flush().await?;
+    Ok(worst)
+}
+
+struct Run<'a> {
+    client: &'a Client,
+    options: &'a RunOptions,
+    /// Several targets share our output, so each line says whose it is.
+    labelled: bool,
+    stdout: Output,
+    stderr: Output,
+}
+
+impl Run<'_> {
+    /// Runs the command on one target. Among several targets a failure is told and the others go on.
+    async fn on(&self, target: String) -> Result<Exit, Halt> {
+        if self.options.json {
+            let outcome = self.whole(&target).await;
+            self.stdout.write(run_json::line(&target, &outcome)).await?;
+            return Ok(outcome.map_or(Exit::FAILURE, |output| Exit::remote(output.status.code())));
+        }
+        match self.live(&target).await {
+            Err(Halt::Failed(error)) if self.labelled => {
+                message::report(&error, Some(&target));
+                Ok(Exit::FAILURE)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Shows the output as it comes, if that is possible.
+    async fn live(&self, target: &str) -> Result<Exit, Halt> {
+        if self.options.binary {
+            return self.at_the_end(target).await;
+        }
+        match self.client.command(target, self.command()).start().await {
+            Ok(command) => self.show(target, &command).await,
+            // Nothing has run: the whole run knows other ways to the same end.
+            Err(error) if matches!(error.kind(), Kind::AccessDenied | Kind::InvalidDocument | Kind::Unsupported) => {
+                tracing::debug!(target, %error, "the output comes at the end");
+                self.at_the_end(target).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn show(&self, target: &str, command: &RunningCommand) -> Result<Exit, Halt> {
+        let (stdout, stderr) = (command.stdout(), command.stderr());
+        let shown = async {
+            tokio::try_join!(self.copy(target, &stdout, &self.stdout), self.copy(target, &stderr, &self.stderr))?;
+            Ok(Exit::remote(command.wait().await?.code()))
+        };
+        let Some(limit) = self.options.timeout else { return shown.await };
+        tokio::time::timeout(limit, shown).await.unwrap_or_else(|_| {
+            let message = format!("the command did not end within {limit:?}");
+            Err(Error::new(Kind::Timeout, message).with_session_id(command.session().id()).into())
+        })
+    }
+
+    /// Shows the output when the command has ended, in whatever way.
+    async fn at_the_end(&self, target: &str) -> Result<Exit, Halt> {
+        let outcome = self.whole(target).await;
+        let (stdout, stderr) = match &outcome {
+            Ok(output) => (output.stdout.as_slice(), output.stderr.as_slice()),
+            Err(error) => error.partial().map_or((&[][..], &[][..]), |partial| (&partial.stdout, &partial.stderr)),
+        };
+        self.write(target, stdout, &self.stdout).await?;
+        self.write(target, stderr, &self.stderr).await?;
+        Ok(Exit::remote(outcome?.status.code()))
+    }
+
+    async fn whole(&self, target: &str) -> Result<ssmwire::Output> {
+        let run = self.client.run(target, self.command()).binary(self.options.binary);
+        self.options.timeout.into_iter().fold(run, RunBuilder::timeout).await
+    }
+
+    fn command(&self) -> Command {
+        match (&self.options.shell, self.options.argv.split_first()) {
+            (None, Some((program, arguments))) => Command::new(program).args(arguments),
+            (line, _) => Command::shell(line.as_deref().unwrap_or_default()),
+        }
+    }
+
+    async fn copy(&self, target: &str, from: &ByteStream, to: &Output) -> Result<(), Halt> {
+        let mut labeller = self.labelled.then(|| Labeller::new(target));
+        while let Some(block) = from.read_block().await? {
+            let block = match &mut labeller {
+                Some(labeller) => labeller.push(&block).into(),
+                None => block,
+            };
+            to.write(block).await?;
+        }
+        let rest = labeller.map(|mut labeller| labeller.finish()).unwrap_or_default();
+        to.write(rest.into()).await
+    }
+
+    async fn write(&self, target: &str, bytes: &[u8], to: &Output) -> Result<(), Halt> {
+        if !self.labelled {
+            return to.write(Bytes::copy_from_slice(bytes)).await;
+        }
+        let mut labeller = Labeller::new(target);
+        to.write(labeller.push(bytes).into()).await?;
+        to.write(labeller.finish().into()).await
+    }
+}

@@ -1,0 +1,100 @@
+//! The emulator as a program of its own, and the command against it as against AWS.
+
+use std::io::{BufRead, BufReader};
+use std::os::fd::AsRawFd;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::program::{program, text};
+
+/// An emulator, and the environment that points at it.
+struct Running {
+    child: Child,
+    environment: Vec<(String, String)>,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        // Without close-on-exec, so that the emulator inherits it under the same number.
+        let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
+        let descriptor = writer.as_raw_fd().to_string();
+        let mut command = program(&[&["emulator", "--ready-fd", &descriptor], arguments].concat());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts");
+        drop(writer);
+        let lines = BufReader::new(std::fs::File::from(reader)).lines().map(|line| line.expect("readable"));
+        let lines = lines.take_while(|line| !line.is_empty());
+        let pairs = lines.map(|line| line.split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned())));
+        Self { child, environment: pairs.map(|pair| pair.expect("NAME=value")).collect() }
+    }
+
+    fn client(&self, arguments: &[&str]) -> Command {
+        let mut command = program(arguments);
+        command.envs(self.environment.iter().cloned());
+        command
+    }
+
+    fn variable(&self, name: &str) -> &str {
+        let found = self.environment.iter().find(|(candidate, _)| candidate == name);
+        &found.unwrap_or_else(|| panic!("{name} is in {:?}", self.environment)).1
+    }
+
+    /// Ends it and returns its exit code and what it printed.
+    fn end(self, signal: Signal) -> (Option<i32>, String) {
+        send(&self.child, signal);
+        let output = self.child.wait_with_output().expect("ended");
+        (output.status.code(), text(&output.stdout))
+    }
+}
+
+#[test]
+fn an_emulator_serves_any_client_that_its_environment_points_at_it() {
+    let emulator = Running::start(&["--target", "i-0123456789abcdef0"]);
+    let output = emulator.client(&["run", "i-0123456789abcdef0", "--", "echo", "hi"]).output().expect("ended");
+    assert_eq!((text(&output.stdout), text(&output.stderr)), ("hi\n".into(), String::new()));
+    let exports: String = emulator.environment.iter().map(|(name, value)| format!("export {name}={value}\n")).collect();
+    assert_eq!(emulator.end(Signal::TERM), (Some(0), exports));
+}
+
+#[test]
+fn the_environment_comes_as_json_and_the_port_as_wished() {
+    let emulator = Running::start(&[]);
+    let port = emulator.variable("AWS_ENDPOINT_URL_SSM").rsplit(':').next().expect("a port").to_owned();
+    emulator.end(Signal::INT);
+    let emulator = Running::start(&["--json", "--port", port.trim_end_matches('/')]);
+    let url = emulator.variable("AWS_ENDPOINT_URL_SSM").to_owned();
+    assert!(url.contains(&format!(":{port}")), "{url} has port {port}");
+    let (code, printed) = emulator.end(Signal::INT);
+    assert_eq!(code, Some(0));
+    let object: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
+    assert_eq!(object["AWS_ENDPOINT_URL_SSM"], url);
+}
+
+#[test]
+fn a_client_that_is_told_to_end_leaves_no_session_behind() {
+    let emulator = Running::start(&[]);
+    let mut client = emulator.client(&["run", "local", "--", "sh", "-c", "echo $$; exec sleep 100"]);
+    let mut client = client.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts");
+    let mut lines = BufReader::new(client.stdout.take().expect("a pipe")).lines();
+    let far_side = lines.next().expect("a line").expect("readable");
+    send(&client, Signal::TERM);
+    assert_eq!(client.wait().expect("ended").code(), Some(143));
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while std::path::Path::new("/proc").join(&far_side).exists() {
+        assert!(std::time::Instant::now() < deadline, "the far side goes on");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    emulator.end(Signal::TERM);
+}
+
+#[test]
+fn a_ready_descriptor_that_is_not_open_is_an_error() {
+    let output = program(&["emulator", "--ready-fd", "99"]).stdin(Stdio::null()).output().expect("ended");
+    assert_eq!(output.status.code(), Some(255));
+    assert!(text(&output.stderr).starts_with("error: `--ready-fd` cannot be written: "), "{}", text(&output.stderr));
+}
+
+fn send(child: &Child, signal: Signal) {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, signal).expect("it runs");
+}

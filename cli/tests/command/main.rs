@@ -1,0 +1,8 @@
+//! The built command, run as its users run it.
+
+mod emulator;
+mod pipes;
+mod program;
+mod screen;
+mod terminal;
+mod usage;

@@ -1,0 +1,101 @@
+//! What the program says before it needs any service. Texts marked so are what the AWS CLI prints.
+
+use super::program::{program, run, text};
+
+#[test]
+fn the_skeletons_are_those_of_the_aws_cli() {
+    let output = run(&["start-session", "--generate-cli-skeleton"]);
+    let input = r#"{
+    "Target": "",
+    "DocumentName": "",
+    "Reason": "",
+    "Parameters": {
+        "KeyName": [
+            ""
+        ]
+    }
+}
+"#;
+    assert_eq!(text(&output.stdout), input);
+    assert_eq!(output.status.code(), Some(0));
+    let output = run(&["start-session", "--generate-cli-skeleton", "output", "--target", "x"]);
+    let answer = r#"{
+    "SessionId": "SessionId",
+    "TokenValue": "TokenValue",
+    "StreamUrl": "StreamUrl"
+}
+"#;
+    assert_eq!(text(&output.stdout), answer);
+}
+
+#[test]
+fn a_request_that_can_not_be_meant_is_refused_in_the_words_of_the_aws_cli() {
+    for (arguments, problem) in [
+        (
+            ["--cli-input-json", r#"{"Target":"x","Bogus":1}"#],
+            "Parameter validation failed:\n\
+             Unknown parameter in input: \"Bogus\", must be one of: Target, DocumentName, Reason, Parameters\n",
+        ),
+        (
+            ["--parameters", r#"{"portNumber":"80"}"#],
+            "Parameter validation failed:\n\
+             Invalid type for parameter Parameters.portNumber, value: 80, type: <class 'str'>, \
+             valid types: <class 'list'>, <class 'tuple'>\n",
+        ),
+        (
+            ["--reason", ""],
+            "Parameter validation failed:\nInvalid length for parameter Reason, value: 0, valid min length: 1\n",
+        ),
+    ] {
+        let output = run(&[&["start-session", "--target", "i-1"], &arguments[..]].concat());
+        assert_eq!(text(&output.stderr), format!("error: {problem}"));
+        assert_eq!(output.status.code(), Some(255));
+        assert_eq!(text(&output.stdout), "");
+    }
+}
+
+#[test]
+fn a_mistake_on_the_command_line_exits_with_2() {
+    for (arguments, problem) in [
+        (&["start-session"][..], "error: the following required arguments were not provided:\n  --target <TARGET>"),
+        (&["shell", "i-1", "--bogus"], "error: unexpected argument '--bogus' found"),
+        (&["fly"], "error: unrecognized subcommand 'fly'"),
+        (
+            &["--local", "shell", "local", "--region", "r"],
+            "error: the argument '--local' cannot be used with '--region'",
+        ),
+    ] {
+        let output = run(arguments);
+        assert!(text(&output.stderr).starts_with(problem), "{}", text(&output.stderr));
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(text(&output.stdout), "");
+    }
+}
+
+#[test]
+fn help_and_version_are_output() {
+    let output = run(&["--version"]);
+    assert_eq!(text(&output.stdout), concat!("ssmwire ", env!("CARGO_PKG_VERSION"), "\n"));
+    let output = run(&["--help"]);
+    assert!(text(&output.stdout).contains("start-session"));
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+}
+
+#[test]
+fn a_missing_region_says_how_to_give_one() {
+    let output = run(&["shell", "i-1"]);
+    let told = text(&output.stderr);
+    assert!(told.starts_with("error: ") && told.contains("region") && told.contains("--region"), "{told}");
+    assert_eq!(output.status.code(), Some(255));
+}
+
+#[test]
+fn an_endpoint_that_can_not_be_reached_is_named() {
+    let mut command = program(&["--endpoint-url", "http://127.0.0.1:9", "--region", "r", "shell", "i-1"]);
+    command.env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE").env("AWS_SECRET_ACCESS_KEY", "not for your eyes");
+    let output = command.output().expect("ended");
+    let told = text(&output.stderr);
+    assert!(told.starts_with("error: ") && told.contains("127.0.0.1"), "{told}");
+    assert!(!told.contains("not for your eyes"));
+    assert_eq!(output.status.code(), Some(255));
+}
