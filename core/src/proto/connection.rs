@@ -187,6 +187,7 @@ pub struct Connection {
     size: Option<Size>,
     is_mid_line: bool,
     exit_code: Option<i32>,
+    is_announced: bool,
     unreadable: Option<(Instant, u32)>,
     outcome: Option<Result<()>>,
     is_ended_by_service: bool,
@@ -263,6 +264,7 @@ impl Connection {
             size: config.size,
             is_mid_line: false,
             exit_code: None,
+            is_announced: false,
             unreadable: None,
             outcome: None,
             is_ended_by_service: false,
@@ -282,8 +284,10 @@ impl Connection {
         self.stats.reconnects = connections - 1;
         self.outbound.restart();
         self.handle_heartbeat(now);
-        if let InputState::Waiting { probe: Probe::NotYet { since } } = &mut self.input.state {
-            *since = Some(now);
+        match &mut self.input.state {
+            InputState::Waiting { probe: Probe::NotYet { since } } => *since = Some(now),
+            InputState::Waiting { probe: Probe::Acknowledged { at } } => *at = now,
+            _ => {}
         }
     }
 
@@ -608,6 +612,7 @@ impl Connection {
         let kind = PayloadType::from(frame.payload_type);
         match kind {
             PayloadType::HandshakeRequest => {
+                self.withdraw_presumption(now)?;
                 let next = self.handshake.handle_request(&frame.payload, &self.config);
                 self.follow(now, next);
             }
@@ -624,7 +629,7 @@ impl Connection {
                     Some(SessionKind::Shell) => InputState::OpensAt(now + FIRST_OUTPUT),
                     _ => InputState::Open,
                 };
-                self.push_event(Event::Ready);
+                self.announce();
             }
             PayloadType::Output | PayloadType::StdErr | PayloadType::ExitCode => {
                 self.take_data(kind, &frame.payload)?;
@@ -635,8 +640,9 @@ impl Connection {
     }
 
     fn take_data(&mut self, kind: PayloadType, payload: &Bytes) -> Result<()> {
-        if self.handshake.is_waiting() {
-            self.skip_handshake();
+        if self.handshake.is_waiting() || self.handshake.is_presumed() {
+            self.handshake.skip();
+            self.announce();
         } else if !self.handshake.is_complete() && self.handshake.cipher().is_none() {
             // Before the keys are agreed on, clear text would be a downgrade.
             return Err(Error::protocol("the agent sent data before its handshake was complete"));
@@ -701,18 +707,33 @@ impl Connection {
         }
     }
 
-    /// The session has no handshake: it is a shell, and its far end is there.
-    fn skip_handshake(&mut self) {
-        self.handshake.skip();
-        self.input.state = InputState::Open;
-        self.push_event(Event::Ready);
+    /// Tells once that the agent is ready.
+    fn announce(&mut self) {
+        if !std::mem::replace(&mut self.is_announced, true) {
+            self.push_event(Event::Ready);
+        }
+    }
+
+    /// A handshake begins that was given up. Until its end the agent drops what it acknowledges (PROTOCOL §6.4): input
+    /// that was sent meanwhile is lost.
+    fn withdraw_presumption(&mut self, now: Instant) -> Result<()> {
+        if !self.handshake.is_presumed() {
+            return Ok(());
+        }
+        if self.stats.bytes_out > 0 {
+            let late = "the agent began its handshake after input had been sent, and has dropped that input";
+            return Err(Error::new(Kind::HandshakeFailed, late));
+        }
+        self.link.progress = now;
+        self.input.state = InputState::Waiting { probe: Probe::NotYet { since: None } };
+        Ok(())
     }
 
     fn open_input(&mut self, now: Instant) {
         match self.input.state {
             InputState::OpensAt(at) if now >= at => self.input.state = InputState::Open,
-            InputState::Waiting { probe } if self.handshake.is_waiting() => match probe {
-                Probe::NotYet { since: Some(since) } if now >= since + SILENCE && self.link.is_up => {
+            InputState::Waiting { probe } if self.link.is_up && self.handshake.is_waiting() => match probe {
+                Probe::NotYet { since: Some(since) } if now >= since + SILENCE => {
                     let sequence = self.outbound.next_sequence();
                     // The size itself stays for later: an agent that is about to shake hands drops this one.
                     let size = self.size.unwrap_or(Size::WITHOUT_TERMINAL);
@@ -720,7 +741,11 @@ impl Connection {
                     self.input.state = InputState::Waiting { probe: Probe::Sent { sequence } };
                 }
                 // Acknowledged, and yet no handshake: the program runs, and has nothing to say.
-                Probe::Acknowledged { at } if now >= at + HANDSHAKE_GRACE => self.skip_handshake(),
+                Probe::Acknowledged { at } if now >= at + HANDSHAKE_GRACE => {
+                    self.handshake.presume();
+                    self.input.state = InputState::Open;
+                    self.announce();
+                }
                 _ => {}
             },
             _ => {}
