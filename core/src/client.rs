@@ -371,3 +371,36 @@ impl ClientBuilder {
         })))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ssmwire_emulator::Emulator;
+
+    #[tokio::test]
+    async fn a_session_that_somebody_else_has_started_can_be_attached_to() {
+        let emulator = Emulator::builder().start().await.expect("the emulator starts");
+        let endpoints = Endpoints { ssm: Some(emulator.endpoint_url()), ..Endpoints::default() };
+        let starter = Client::builder()
+            .region(emulator.region())
+            .static_credentials(emulator.access_key_id(), emulator.secret_access_key())
+            .endpoints(endpoints);
+        let starter = starter.build().await.expect("the client is made");
+        let response = starter.0.aws.start(StartSession::new("local")).await.expect("it starts");
+
+        let client = Client::builder().attach_only().build().await.expect("it needs no region");
+        let session = client.attach(response, None).await.expect("it attaches");
+        session.stdio().write_all(b"echo $((40 + 2)); exit\r").await.expect("writes");
+        let mut output = Vec::new();
+        session.stdio().read_to_end(&mut output).await.expect("ends well");
+        assert!(output.windows(2).any(|window| window == b"42"));
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_attached_to_is_an_argument_error() {
+        let client = Client::builder().attach_only().build().await.expect("it needs no region");
+        let response = StartSessionResponse { session_id: String::new(), stream_url: String::new(), token: "t".into() };
+        let error = client.attach(response, None).await.expect_err("there is no id");
+        assert_eq!(error.kind(), Kind::InvalidArgument);
+    }
+}

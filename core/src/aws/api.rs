@@ -146,6 +146,7 @@ async fn upgrade_headers(aws: &Aws, url: &Uri) -> Result<Vec<(HeaderName, Header
     let known = Some(aws.region.as_str()).filter(|region| !region.is_empty());
     let Some(region) = known.or_else(|| endpoint::region_of(url.host().unwrap_or_default())) else {
         // Only attaching works without a region. The token opens the session where the gateway asks for no more.
+        tracing::debug!("the data channel is opened unsigned: no region is known");
         return Ok(Vec::new());
     };
     let limit = aws.timeouts.connect;

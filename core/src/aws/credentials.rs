@@ -15,7 +15,10 @@ use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_async::time::SharedTimeSource;
+use aws_types::os_shim_internal::{Env, Fs};
 use tokio::sync::OnceCell;
+
+use crate::{Error, Result};
 
 /// Credentials that expire within this time are replaced before they are used.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
@@ -135,6 +138,23 @@ fn profile_chain(profile: &str, config: &ProviderConfig) -> CredentialsProviderC
     CredentialsProviderChain::first_try("Profile", files)
         .or_else("EcsContainer", EcsCredentialsProvider::builder().configure(config).build())
         .or_else("Ec2InstanceMetadata", ImdsCredentialsProvider::builder().configure(config).build())
+}
+
+/// Fails with `InvalidArgument` if the configuration files have no profile of that name; `default` need not be there.
+///
+/// The providers themselves take a missing profile for one without credentials and go on to the next place, which on
+/// an instance would be the instance's own role.
+pub(super) async fn check_profile(name: &str) -> Result<()> {
+    let loaded = aws_config::profile::load(&Fs::default(), &Env::default(), &Default::default(), None).await;
+    let profiles = loaded.map_err(|error| {
+        Error::invalid_argument("profile", format!("`{name}` can't be read: {error}")).with_source(error)
+    })?;
+    match profiles.get_profile(name) {
+        Some(_) => Ok(()),
+        None if name == "default" => Ok(()),
+        None => Err(Error::invalid_argument("profile", format!("`{name}` is in none of the AWS configuration files"))
+            .with_hint("see `aws configure list-profiles`")),
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The message gateway's endpoint: the override that replaces it, and what its host says about the region.
+//! Endpoints that the caller names: those of the APIs, and that of the message gateway, which also tells the region.
 
 use http::Uri;
 use http::uri::Authority;
@@ -53,6 +53,17 @@ impl StreamEndpoint {
     }
 }
 
+/// Fails with `InvalidArgument` unless `url`, the endpoint of the API called `field`, is one for HTTP.
+pub(super) fn check_api_endpoint(field: &str, url: &str) -> Result<()> {
+    let parsed: Uri = url.parse().map_err(|error| {
+        Error::invalid_argument(field, format!("endpoint `{url}` is not a URL: {error}")).with_source(error)
+    })?;
+    match parsed.scheme_str() {
+        Some("https" | "http") if parsed.host().is_some_and(|host| !host.is_empty()) => Ok(()),
+        _ => Err(Error::invalid_argument(field, format!("endpoint `{url}` must be a URL like `https://host`"))),
+    }
+}
+
 /// Returns the region that a gateway's host name holds, in any partition, or `None` if it holds none.
 pub(super) fn region_of(host: &str) -> Option<&str> {
     let mut labels = host.split('.').skip_while(|label| !matches!(*label, "ssmmessages" | "ssmmessages-fips"));
@@ -72,8 +83,8 @@ mod tests {
     use super::*;
     use crate::Kind;
 
-    const STREAM_URL: &str = "wss://ssmmessages.eu-west-1.amazonaws.com/v1/data-channel/user-0abc?role=publish_subscribe\
-                              &cell-number=AAEAAd%2Fq+w==&empty=";
+    const STREAM_URL: &str = "wss://ssmmessages.eu-west-1.amazonaws.com/v1/data-channel/user-0abc\
+                              ?role=publish_subscribe&cell-number=AAEAAd%2Fq+w==&empty=";
 
     #[test]
     fn only_scheme_host_and_port_are_replaced() {
@@ -108,6 +119,19 @@ mod tests {
         }
         let error = StreamEndpoint::parse("https://user:hunter2@gateway.example").expect_err("no password");
         assert!(!format!("{error:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn an_api_endpoint_is_an_http_url() {
+        for good in ["https://vpce-1.ssm.eu-west-1.vpce.amazonaws.com", "http://127.0.0.1:4566", "https://host/prefix"]
+        {
+            check_api_endpoint("ssm", good).expect(good);
+        }
+        for bad in ["", "host", "host:443", "wss://host", "https://", "not a url"] {
+            let error = check_api_endpoint("ssm", bad).expect_err(bad);
+            assert_eq!(error.kind(), Kind::InvalidArgument);
+            assert!(error.message().starts_with("`ssm` endpoint"), "{error}");
+        }
     }
 
     #[test]

@@ -120,13 +120,13 @@ where
                     let text = meta.message().unwrap_or_default().trim_end_matches('.');
                     from_answer(call, profile, &Answer { code, text, status }).with_aws_code(code)
                 }
-                None => from_riddle(call, status),
+                None => from_unreadable(call, status),
             }
             .with_http_status(status)
         }
         SdkError::ResponseError(response) => {
             let status = response.raw().status().as_u16();
-            from_riddle(call, status).with_http_status(status)
+            from_unreadable(call, status).with_http_status(status)
         }
         SdkError::ConstructionFailure(_) => {
             let problem = format!("give no usable URL for `{}`: {}", call.action, causes(error));
@@ -147,7 +147,7 @@ where
 }
 
 /// Makes an error of an answer that is not in the form of AWS's, such as that of a load balancer or a login page.
-fn from_riddle(call: &Call<'_>, status: u16) -> Error {
+fn from_unreadable(call: &Call<'_>, status: u16) -> Error {
     let kind = match call.subject {
         Subject::Key(_) => Kind::KmsFailed,
         _ if status == TOO_MANY_REQUESTS => Kind::Throttled,

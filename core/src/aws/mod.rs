@@ -18,9 +18,7 @@ mod throttle;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_config::environment::region::EnvironmentVariableRegionProvider;
 use aws_config::identity::IdentityCache;
-use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -93,35 +91,25 @@ pub(crate) struct Aws {
 impl Aws {
     /// Finds the region and sets the clients up, without asking for credentials yet.
     ///
-    /// Fails with `InvalidArgument` if there is no region, or an endpoint or the proxy is no usable URL.
+    /// Fails with `InvalidArgument` if there is no region or no such profile, or an endpoint or the proxy is no usable
+    /// URL.
     pub(crate) async fn load(options: AwsOptions) -> Result<Self> {
         Self::load_with(options, &|name| std::env::var(name).ok()).await
     }
 
     /// Does the work of [`Aws::load`], with `variable` to look environment variables up.
-    async fn load_with(options: AwsOptions, variable: &(dyn Fn(&str) -> Option<String> + Sync)) -> Result<Self> {
+    async fn load_with(mut options: AwsOptions, variable: &(dyn Fn(&str) -> Option<String> + Sync)) -> Result<Self> {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let endpoint = options.endpoints.ssmmessages.clone().or_else(|| variable("AWS_ENDPOINT_URL_SSMMESSAGES"));
-        let stream_endpoint = endpoint.as_deref().map(StreamEndpoint::parse).transpose()?;
-        let proxies = match &options.proxy {
-            Some(url) => Proxies::fixed(url)?,
-            None => Proxies::from_variables(variable),
-        };
-        let mut tls = options.tls.clone();
-        tls.ca_bundle = tls.ca_bundle.or_else(|| variable("AWS_CA_BUNDLE").map(Into::into));
-        let net = Net::new(tls, proxies, stream_endpoint.as_ref().and_then(StreamEndpoint::plain_authority));
-
+        options.region = options.region.or_else(|| variable("AWS_REGION")).or_else(|| variable("AWS_DEFAULT_REGION"));
+        let stream_endpoint = stream_endpoint(&options.endpoints, variable)?;
+        let net = network(&options, stream_endpoint.as_ref(), variable)?;
+        let profile = options.profile.clone().or_else(|| variable("AWS_PROFILE"));
+        if let (Some(profile), None) = (&profile, &options.credentials) {
+            credentials::check_profile(profile).await?;
+        }
         let shared =
             within(options.timeouts.start, "reading the AWS configuration", shared_config(&options, &net)).await?;
-        let region = match shared.region() {
-            Some(region) => region.to_string(),
-            None if options.attach_only => String::new(),
-            None => {
-                return Err(Error::invalid_argument("region", "is not set")
-                    .with_hint("pass --region, set AWS_REGION, or set `region` in the profile in ~/.aws/config"));
-            }
-        };
-        let profile = options.profile.clone().or_else(|| variable("AWS_PROFILE"));
+        let region = region_name(shared.region(), options.attach_only)?;
         let clock = shared.time_source().unwrap_or_default();
         let source = match options.credentials {
             Some(provider) => Source::Given(provider),
@@ -164,6 +152,31 @@ impl Aws {
     }
 }
 
+/// Returns the message gateway to use in place of the stream URLs' own, after all endpoints have been checked.
+fn stream_endpoint(endpoints: &Endpoints, variable: impl Fn(&str) -> Option<String>) -> Result<Option<StreamEndpoint>> {
+    for (field, endpoint) in [("ssm", &endpoints.ssm), ("kms", &endpoints.kms)] {
+        if let Some(url) = endpoint {
+            endpoint::check_api_endpoint(field, url)?;
+        }
+    }
+    let named = endpoints.ssmmessages.clone().or_else(|| variable("AWS_ENDPOINT_URL_SSMMESSAGES"));
+    named.as_deref().map(StreamEndpoint::parse).transpose()
+}
+
+fn network(
+    options: &AwsOptions,
+    stream_endpoint: Option<&StreamEndpoint>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Net> {
+    let mut tls = options.tls.clone();
+    tls.ca_bundle = tls.ca_bundle.or_else(|| variable("AWS_CA_BUNDLE").map(Into::into));
+    let proxies = match &options.proxy {
+        Some(url) => Proxies::fixed(url)?,
+        None => Proxies::from_variables(variable),
+    };
+    Ok(Net::new(tls, proxies, stream_endpoint.and_then(StreamEndpoint::plain_authority)))
+}
+
 /// Reads the environment and the AWS configuration files, as far as the SDK knows them, without credentials.
 async fn shared_config(options: &AwsOptions, net: &Net) -> SdkConfig {
     let mut loader = ConfigLoader::default()
@@ -183,10 +196,18 @@ async fn shared_config(options: &AwsOptions, net: &Net) -> SdkConfig {
         if let Some(name) = &options.profile {
             profile = profile.profile_name(name);
         }
-        let environment = EnvironmentVariableRegionProvider::new();
-        loader = loader.region(RegionProviderChain::first_try(environment).or_else(profile.build()));
+        loader = loader.region(profile.build());
     }
     loader.load().await
+}
+
+fn region_name(found: Option<&Region>, attach_only: bool) -> Result<String> {
+    match found {
+        Some(region) => Ok(region.to_string()),
+        None if attach_only => Ok(String::new()),
+        None => Err(Error::invalid_argument("region", "is not set")
+            .with_hint("pass --region, set AWS_REGION, or set `region` in the profile in ~/.aws/config")),
+    }
 }
 
 fn ssm_client(shared: &SdkConfig, endpoint: Option<String>) -> aws_sdk_ssm::Client {

@@ -61,9 +61,13 @@ fn options(endpoint: &str) -> AwsOptions {
     }
 }
 
-async fn load(options: AwsOptions, variables: &[(&str, &str)]) -> Result<Aws> {
-    let lookup = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    Aws::load_with(options, &lookup).await
+/// Boxed, so that the compiler proves that loading may move between threads.
+fn load<'a>(options: AwsOptions, variables: &'a [(&str, &str)]) -> BoxFuture<'a, Result<Aws>> {
+    Box::pin(async move {
+        let lookup =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        Aws::load_with(options, &lookup).await
+    })
 }
 
 async fn serve(answers: Vec<Answer>) -> (Aws, HttpServer) {
@@ -385,6 +389,50 @@ async fn attaching_works_without_credentials_and_starting_does_not() {
     let error = starting.start(StartSession::new(TARGET)).await.expect_err("no credentials");
     assert_eq!(error.kind(), Kind::CredentialsUnavailable);
     assert!(error.message().contains("`ssm:StartSession`"), "{error}");
+}
+
+#[tokio::test]
+async fn the_region_comes_from_the_options_then_the_variables_then_the_stream_url() {
+    let without = || AwsOptions {
+        region: None,
+        profile: Some("no-such-profile".to_owned()),
+        attach_only: true,
+        ..options("http://127.0.0.1:9")
+    };
+    let variables = [("AWS_REGION", "ap-south-2"), ("AWS_DEFAULT_REGION", "sa-east-1")];
+    let aws = load(options("http://127.0.0.1:9"), &variables).await.expect("a loaded configuration");
+    assert_eq!(aws.region(), "eu-west-1");
+    assert_eq!(load(without(), &variables).await.expect("a loaded configuration").region(), "ap-south-2");
+    assert_eq!(load(without(), &variables[1..]).await.expect("a loaded configuration").region(), "sa-east-1");
+
+    let aws = load(without(), NEVER).await.expect("a loaded configuration");
+    assert_eq!(aws.region(), "");
+    let headers = aws.upgrade_headers(STREAM_URL.parse().expect("a URL")).await.expect("headers");
+    let authorization = headers.iter().find(|(name, _)| name == "authorization").expect("a signature");
+    assert!(authorization.1.to_str().expect("text").contains("/eu-west-1/ssmmessages/"), "{authorization:?}");
+    assert!(aws.upgrade_headers("wss://gateway.example/".parse().expect("a URL")).await.expect("none").is_empty());
+    let error = aws.terminate("user-0abc".to_owned()).await.expect_err("no region");
+    assert_eq!(error.kind(), Kind::InvalidArgument);
+    assert!(error.message().contains("`ssm:TerminateSession`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_profile_that_does_not_exist_is_no_reason_to_use_other_credentials() {
+    let named =
+        AwsOptions { credentials: None, profile: Some("no-such-profile".to_owned()), ..options("http://127.0.0.1:9") };
+    let of_the_environment = AwsOptions { credentials: None, ..options("http://127.0.0.1:9") };
+    for (options, variables) in [(named, NEVER), (of_the_environment, &[("AWS_PROFILE", "no-such-profile")])] {
+        let error = load(options, variables).await.err().expect("no such profile");
+        assert_eq!(error.kind(), Kind::InvalidArgument);
+        assert!(error.message().contains("`no-such-profile`"), "{error}");
+    }
+}
+
+#[test]
+fn a_missing_region_says_where_to_set_one() {
+    let error = region_name(None, false).expect_err("no region");
+    assert_eq!(error.kind(), Kind::InvalidArgument);
+    assert!(error.hint().is_some_and(|hint| hint.contains("--region") && hint.contains("AWS_REGION")));
 }
 
 #[tokio::test]

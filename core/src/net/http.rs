@@ -107,12 +107,13 @@ impl HttpConnector for Connector {
         let client = self.client.clone();
         let limit = self.timeouts.read;
         HttpConnectorFuture::new(async move {
+            let url = request.uri().to_owned();
             let exchange = exchange(client, request);
             let Some(limit) = limit else { return exchange.await };
             match tokio::time::timeout(limit, exchange).await {
                 Ok(result) => result,
                 Err(_) => {
-                    let error = Error::new(Kind::ConnectFailed, format!("no answer within {limit:?}"));
+                    let error = Error::new(Kind::ConnectFailed, format!("`{url}` did not answer within {limit:?}"));
                     Err(ConnectorError::timeout(error.into()))
                 }
             }

@@ -21,6 +21,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod verify;
 mod ws;
 
 use std::sync::Arc;

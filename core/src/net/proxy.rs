@@ -1,6 +1,7 @@
 //! HTTP proxies: which one, if any, a connection goes through, and the tunnel through it.
 //!
-//! It must not know where the choice comes from: the conventional variables are looked up by the caller.
+//! Every connection through a proxy is a tunnel made by CONNECT, also one without TLS at its end. It must not know
+//! where the choice comes from: the conventional variables are looked up by the caller.
 
 use std::pin::pin;
 

@@ -5,19 +5,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 
 use super::deadline::Deadline;
 use super::endpoint::Endpoint;
-use super::issuer::issuer_of;
 use super::stream::Stream;
+use super::verify::{DangerousVerifier, NamingVerifier, certificate_problem};
 use crate::{Error, Kind, Result};
 
 /// Whom to trust.
@@ -82,10 +80,10 @@ fn client_config(options: &TlsOptions) -> Result<ClientConfig> {
             Some(path) => bundle_roots(path)?,
             None => system_roots()?,
         };
-        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
-        Arc::new(NamingVerifier { inner: inner.map_err(|error| unusable(error.to_string()))? })
+        let verifier = NamingVerifier::new(roots, Arc::clone(&provider));
+        Arc::new(verifier.map_err(|error| unusable(error.to_string()))?)
     } else {
-        Arc::new(DangerousVerifier { provider: Arc::clone(&provider) })
+        Arc::new(DangerousVerifier::new(Arc::clone(&provider)))
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -143,120 +141,4 @@ fn handshake_error(target: &Endpoint, error: std::io::Error) -> Error {
         other => format!("TLS with `{target}` failed: {other}"),
     };
     Error::new(Kind::TlsFailed, message).with_source(error)
-}
-
-fn certificate_problem(problem: &CertificateError) -> String {
-    match problem {
-        CertificateError::Other(OtherError(cause)) => cause.to_string(),
-        CertificateError::UnknownIssuer => "it has an unknown issuer".to_owned(),
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => format!("it has expired ({problem})"),
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("it is for another name ({problem})")
-        }
-        other => other.to_string(),
-    }
-}
-
-/// The usual verification, but an unknown issuer is named: whoever sits behind an intercepting proxy learns whose CA
-/// to trust.
-#[derive(Debug)]
-struct NamingVerifier {
-    inner: Arc<WebPkiServerVerifier>,
-}
-
-#[derive(Debug)]
-struct UnknownIssuer {
-    name: String,
-}
-
-impl std::fmt::Display for UnknownIssuer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "it has the unknown issuer `{}`", self.name)
-    }
-}
-
-impl std::error::Error for UnknownIssuer {}
-
-impl ServerCertVerifier for NamingVerifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let verdict = self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        let Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) = verdict else {
-            return verdict;
-        };
-        // The last certificate that the server sent is the one whose issuer we don't have.
-        let last = intermediates.last().unwrap_or(end_entity);
-        let Some(name) = issuer_of(last) else { return verdict };
-        let named = OtherError(Arc::new(UnknownIssuer { name }));
-        Err(rustls::Error::InvalidCertificate(CertificateError::Other(named)))
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
-}
-
-/// Takes any certificate for any name. Dangerous: only for those who asked for it by `verify: false`.
-#[derive(Debug)]
-struct DangerousVerifier {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for DangerousVerifier {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
 }

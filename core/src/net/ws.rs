@@ -25,8 +25,9 @@ const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 /// of 48 KiB, and room for a batch of fourteen of the agent's messages.
 const READ_BUFFER: usize = 16 * 1024;
 
-/// How much is collected before it is written without a flush. It is allocated as it fills.
-const WRITE_BUFFER: usize = 32 * 1024;
+/// How much is collected before it is written without a flush: what one TLS record holds. It is allocated as it fills
+/// and stays allocated, so that a session that was busy once still fits the budget when it is idle.
+const WRITE_BUFFER: usize = 16 * 1024;
 
 /// Bound of the outgoing bytes: what is being collected, one message of the largest size, and a pong.
 const MAX_WRITE_BUFFER: usize = WRITE_BUFFER + MAX_MESSAGE + 4096;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::client::{Caller, Event, until, within};
+use crate::client::{Caller, Channel, Event, until, within};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
@@ -14,6 +14,16 @@ async fn emulator() -> (Emulator, Caller) {
     let emulator = Emulator::builder().seed(1).start().await.expect("starts");
     let caller = Caller::new(&emulator);
     (emulator, caller)
+}
+
+/// Returns the id of a shell's process, which goes on with `then`.
+async fn shell_pid(channel: &mut Channel, then: &str) -> String {
+    channel.send(1, format!("echo pid=$$.; {then}\n")).await;
+    let is_pid = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let find = |text: &str| {
+        text.split("pid=").filter_map(|rest| rest.split_once('.')).map(|(pid, _)| pid).find(is_pid).map(str::to_owned)
+    };
+    find(&channel.read_while(|text| find(text).is_none()).await).expect("found before")
 }
 
 #[tokio::test]
@@ -110,34 +120,34 @@ async fn a_state_of_the_agent_never_reaches_the_client() {
 }
 
 #[tokio::test]
-async fn a_client_that_comes_back_late_hears_of_the_end() {
+async fn a_client_that_comes_late_gets_what_was_kept_and_hears_of_the_end() {
     let (emulator, caller) = emulator().await;
-    let started = caller.start("AWS-StartNonInteractiveCommand", json!({"command": ["true"]})).await;
-    let id = started.body["SessionId"].as_str().expect("an id").to_owned();
-    emulator.faults().stall(id.as_str(), true);
-    let mut channel = caller.open(&started).await;
-    assert!(channel.ping(Duration::from_secs(10)).await);
-    emulator.faults().cut_client(id.as_str()).await;
-    emulator.faults().stall(id.as_str(), false);
-    assert_eq!(channel.event().await, Event::Cut);
-    // Nobody answers the handshake now, so the agent gives up after 15 seconds.
+    let started = caller.start("Emulator-Chargen", json!({"bytes": ["10"]})).await;
     until(|| emulator.sessions()[0].status == SessionStatus::Terminating).await;
-    assert_eq!(caller.resume(&mut channel).await.status, 200);
+    let resumed = caller.call("ResumeSession", json!({"SessionId": started.body["SessionId"]})).await;
+    let mut channel = caller.open(&resumed).await;
+    let (output, resumes) = channel.read_resuming(&caller, 10).await;
+    assert_eq!((output.len(), resumes), (10, 0));
+    assert_eq!(channel.closed_output().await, "");
+    until(|| emulator.sessions()[0].status == SessionStatus::Terminated).await;
+}
+
+#[tokio::test]
+async fn a_session_that_can_not_be_run_says_why() {
+    let document = json!({"schemaVersion": "1.0", "sessionType": "Foo"});
+    let emulator = Emulator::builder().document("Test-Foo", document).start().await.expect("starts");
+    let caller = Caller::new(&emulator);
+    let mut channel = caller.open(&caller.start("Test-Foo", json!({})).await).await;
     let output = channel.closed_output().await;
-    assert!(output.contains("andshake"), "{output}");
-    until(|| emulator.sessions()[0].status == SessionStatus::Failed).await;
+    assert!(output.contains("Plugin with name Foo is not supported"), "{output}");
+    assert_eq!(emulator.sessions()[0].status, SessionStatus::Failed);
 }
 
 #[tokio::test]
 async fn terminating_a_session_tells_the_client_ends_the_program_and_can_be_repeated() {
     let (emulator, caller) = emulator().await;
     let mut channel = caller.open(&caller.start("SSM-SessionManagerRunShell", json!({})).await).await;
-    channel.send(1, "echo pid $$; trap '' HUP; sleep 1000\n").await;
-    let mut text = channel.read_until("\r\n").await;
-    while !text.contains("\npid ") && !text.starts_with("pid ") {
-        text.push_str(&channel.read_until("\n").await);
-    }
-    let pid = text.rsplit("pid ").next().expect("a pid").trim().to_owned();
+    let pid = shell_pid(&mut channel, "trap '' HUP; sleep 1000").await;
     for _ in 0..2 {
         let answer = caller.call("TerminateSession", json!({"SessionId": channel.id})).await;
         assert_eq!((answer.status, &answer.body["SessionId"]), (200, &json!(channel.id)));
@@ -193,12 +203,7 @@ async fn a_client_that_does_not_read_gets_every_byte_later() {
 async fn dropping_the_emulator_closes_its_sockets_and_kills_its_programs() {
     let (emulator, caller) = emulator().await;
     let mut channel = caller.open(&caller.start("SSM-SessionManagerRunShell", json!({})).await).await;
-    channel.send(1, "echo pid $$\n").await;
-    let mut text = channel.read_until("\n").await;
-    while !text.contains("\npid ") && !text.starts_with("pid ") {
-        text.push_str(&channel.read_until("\n").await);
-    }
-    let pid = text.rsplit("pid ").next().expect("a pid").trim().to_owned();
+    let pid = shell_pid(&mut channel, "sleep 1000").await;
     drop(emulator);
     until(|| !std::path::Path::new(&format!("/proc/{pid}")).exists()).await;
     assert_eq!(channel.event().await, Event::Cut);

@@ -1,4 +1,6 @@
 //! The emulator as its clients meet it: over real sockets, with a client of the tests' own.
 
+mod api;
 mod client;
+mod faults;
 mod gateway;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use http::{HeaderName, Uri};
 use serde_json::{Value, json};
 use ssmwire::proto::payload::Acknowledge;
 use ssmwire::proto::{Frame, Ids, MessageType};
@@ -17,6 +18,7 @@ use ssmwire_emulator::Emulator;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -124,10 +126,25 @@ impl Caller {
 
     /// Asks for a websocket; gives the status back where it is refused.
     pub(crate) async fn upgrade(&self, started: &Answer) -> Result<WebSocketStream<TcpStream>, u16> {
-        let url = started.body["StreamUrl"].as_str().expect("a URL");
+        self.upgrade_with(stream_url(started), Vec::new()).await
+    }
+
+    /// Asks for a websocket, signed.
+    pub(crate) async fn signed_upgrade(&self, started: &Answer) -> Result<WebSocketStream<TcpStream>, u16> {
+        let url: Uri = stream_url(started).parse().expect("a URL");
+        let headers = self.signed_upgrade_headers(url.path(), url.query().expect("a query"));
+        self.upgrade_with(stream_url(started), headers).await
+    }
+
+    async fn upgrade_with(&self, url: &str, headers: Vec<(String, String)>) -> Result<WebSocketStream<TcpStream>, u16> {
+        let mut request = url.into_client_request().expect("a request");
+        for (name, value) in headers {
+            let name = HeaderName::try_from(name).expect("a name");
+            request.headers_mut().insert(name, value.parse().expect("a value"));
+        }
         let stream = TcpStream::connect(self.address).await.expect("the emulator listens");
         stream.set_nodelay(true).expect("TCP_NODELAY");
-        match within(client_async(url, stream)).await {
+        match within(client_async(request, stream)).await {
             Ok((socket, _)) => Ok(socket),
             Err(SocketError::Http(response)) => Err(response.status().as_u16()),
             Err(error) => panic!("upgrade failed: {error}"),
@@ -161,6 +178,10 @@ impl Caller {
         }
         answer
     }
+}
+
+fn stream_url(started: &Answer) -> &str {
+    started.body["StreamUrl"].as_str().expect("a URL")
 }
 
 /// A data channel from the client's side: numbers and resends input, puts output in order and acknowledges it.
@@ -230,10 +251,15 @@ impl Channel {
         .await
     }
 
-    /// Collects the stream's bytes until they end with `end`.
+    /// Collects the stream's bytes until they contain `end`.
     pub(crate) async fn read_until(&mut self, end: &str) -> String {
+        self.read_while(|text| !text.contains(end)).await
+    }
+
+    /// Collects the stream's bytes while `goes_on` says so of them.
+    pub(crate) async fn read_while(&mut self, goes_on: impl Fn(&str) -> bool) -> String {
         let mut text = String::new();
-        while !text.ends_with(end) {
+        while goes_on(&text) {
             match self.event().await {
                 Event::Output(frame) => text.push_str(&String::from_utf8_lossy(&frame.payload)),
                 other => panic!("{other:?} after {text:?}"),

@@ -17,9 +17,24 @@ impl Caller {
         ];
         headers.extend(self.session_token.clone().map(|token| ("x-amz-security-token", token)));
         headers.push(("x-amz-target", target.to_owned()));
+        self.sign(headers, service, "POST\n/\n", body)
+    }
+
+    /// Returns the headers that a signed websocket upgrade has beyond the usual ones. The query has one `=` at its end.
+    pub(crate) fn signed_upgrade_headers(&self, path: &str, query: &str) -> Vec<(String, String)> {
+        let headers = vec![("host", self.address.to_string()), ("x-amz-date", self.date())];
+        let mut pairs: Vec<_> = query.split('&').map(|pair| pair.split_once('=').expect("a pair")).collect();
+        pairs.sort_unstable();
+        let pairs = pairs.iter().map(|(name, value)| format!("{name}={}", value.replace('=', "%3D")));
+        let head = format!("GET\n{path}\n{}", pairs.collect::<Vec<_>>().join("&"));
+        self.sign(headers, "ssmmessages", &head, "")
+    }
+
+    fn sign(&self, mut headers: Vec<(&str, String)>, service: &str, head: &str, body: &str) -> Vec<(String, String)> {
+        let date = headers.iter().find(|(name, _)| *name == "x-amz-date").expect("a date").1.clone();
         let names = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
         let canonical: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-        let request = format!("POST\n/\n\n{canonical}\n{names}\n{}", sha256(body));
+        let request = format!("{head}\n{canonical}\n{names}\n{}", sha256(body));
         let scope = format!("{}/{}/{service}/aws4_request", &date[..8], self.region);
         let to_sign = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", sha256(&request));
         let secret = format!("AWS4{}", self.secret_access_key).into_bytes();

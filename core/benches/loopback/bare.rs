@@ -1,0 +1,51 @@
+//! The yardstick of the `stream` figures: the same websocket library, digests and acknowledges, and nothing else.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use ssmwire::proto::frame::SYN_FIN;
+use ssmwire::proto::payload::Acknowledge;
+use ssmwire::proto::{Frame, MessageId, MessageType};
+use tokio_tungstenite::tungstenite::{self, Message};
+
+/// Reads to the end and returns how many payload bytes there were.
+pub(crate) async fn read_all(gateway: SocketAddr) -> u64 {
+    let stream = tokio::net::TcpStream::connect(gateway).await.expect("connects");
+    stream.set_nodelay(true).expect("nodelay");
+    let url = format!("ws://{gateway}/");
+    let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.expect("a websocket");
+    socket.send(Message::text("open")).await.expect("sends");
+    let (mut bytes, mut expected) = (0, 0);
+    let mut next = socket.next().await;
+    loop {
+        match take(next, &mut expected) {
+            Some((acknowledge, length)) => {
+                bytes += length as u64;
+                socket.feed(Message::Binary(acknowledge)).await.expect("feeds");
+            }
+            None => return bytes,
+        }
+        next = match socket.next().now_or_never() {
+            Some(more) => more,
+            None => {
+                socket.flush().await.expect("flushes");
+                socket.next().await
+            }
+        };
+    }
+}
+
+fn take(next: Option<Result<Message, tungstenite::Error>>, expected: &mut i64) -> Option<(Bytes, usize)> {
+    let Some(Ok(Message::Binary(message))) = next else { return None };
+    let frame = Frame::decode(&message).expect("a frame");
+    if frame.message_type != MessageType::OutputStreamData {
+        return None;
+    }
+    assert_eq!(frame.sequence, *expected);
+    *expected += 1;
+    let acknowledge = Acknowledge { message_type: frame.message_type, id: frame.id, sequence: frame.sequence };
+    let mut answer = Frame { flags: SYN_FIN, ..Frame::new(MessageType::Acknowledge, acknowledge.encode()) };
+    (answer.created_ms, answer.id) = (1, MessageId([9; 16]));
+    Some((answer.encode(), frame.payload.len()))
+}

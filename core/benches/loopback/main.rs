@@ -1,0 +1,62 @@
+//! What the library reaches over loopback. Every figure is a ratio, or stands beside the one that it is to be read
+//! against, taken in the same run: machines are noisy.
+//!
+//! `cargo bench -p ssmwire --bench loopback [-- NAME]`, where NAME is one of `stream`, `keystroke`, `run`, `idle`.
+
+mod bare;
+mod firehose;
+mod idle;
+mod latency;
+mod stream;
+
+use std::time::Duration;
+
+use ssmwire::{Client, Endpoints};
+use ssmwire_emulator::{AgentProfile, Emulator};
+
+/// The emulator's target.
+const TARGET: &str = "i-0123456789abcdef0";
+
+fn main() {
+    // The emulator of the `idle` figures has a process of its own, so that its memory is not counted.
+    if std::env::args().any(|argument| argument == idle::SERVE) {
+        return idle::serve();
+    }
+    let names = ["stream", "keystroke", "run", "idle"];
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| names.contains(&argument.as_str())).collect();
+    let wants = |name: &str| chosen.is_empty() || chosen.iter().any(|chosen| chosen == name);
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    if wants("stream") {
+        stream::measure();
+    }
+    if wants("keystroke") {
+        runtime().expect("a runtime").block_on(latency::keystroke());
+    }
+    if wants("run") {
+        runtime().expect("a runtime").block_on(latency::run());
+    }
+    if wants("idle") {
+        runtime().expect("a runtime").block_on(idle::measure());
+    }
+}
+
+async fn emulator() -> Emulator {
+    Emulator::builder().target(TARGET, AgentProfile::default()).start().await.expect("the emulator starts")
+}
+
+async fn client(endpoint: String, region: &str, key: (&str, &str)) -> Client {
+    Client::builder()
+        .region(region)
+        .static_credentials(key.0, key.1)
+        .endpoints(Endpoints { ssm: Some(endpoint), ..Endpoints::default() })
+        .build()
+        .await
+        .expect("the client is made")
+}
+
+/// Prints the middle and the tail of some durations.
+fn print_percentiles(what: &str, mut times: Vec<Duration>) {
+    times.sort();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    println!("{what}: p50 {:.3} ms, p99 {:.3} ms, max {:.3} ms, n {}", at(0.5), at(0.99), at(1.0), times.len());
+}

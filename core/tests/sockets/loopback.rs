@@ -1,0 +1,207 @@
+//! What a user of the library does.
+
+use std::time::Duration;
+
+use crate::fixture::{TARGET, client, emulator, emulator_with, soon, start, until};
+use ssmwire::{Command, Kind, SessionKind, Size, StartSession, Via};
+use ssmwire_emulator::{AgentProfile, Emulator};
+
+async fn read_until(stream: &ssmwire::ByteStream, wanted: &str) -> String {
+    let mut text = String::new();
+    while !text.contains(wanted) {
+        let block = stream.read_block().await.expect("the stream goes on").expect("the stream has not ended");
+        text.push_str(&String::from_utf8_lossy(&block));
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_command_gives_its_streams_and_its_code_apart() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let command = Command::shell("echo out; echo err >&2; printf more; exit 7");
+    let output = soon(client.run(TARGET, command).into_future()).await.expect("it runs");
+    assert_eq!(output.status.code(), Some(7));
+    assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"out\nmore"[..], &b"err\n"[..]));
+    assert_eq!(output.via, Via::Agent);
+}
+
+#[tokio::test]
+async fn arguments_arrive_as_they_are() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let arguments =
+        ["", "a b", "it's", "$HOME $$ `id`", "{{ command }} {{ssm:x}}", "line\nline", "\\\"", "*", "ü 漢 🦀"];
+    let command = Command::new("printf").arg("[%s]").args(arguments);
+    let output = soon(client.run(TARGET, command).into_future()).await.expect("it runs");
+    let expected: String = arguments.iter().map(|argument| format!("[{argument}]")).collect();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+}
+
+#[tokio::test]
+async fn an_agent_that_merges_streams_gets_an_envelope_and_runs_the_command_once() {
+    let marker = tempfile::NamedTempFile::new().expect("a file");
+    let emulator = emulator_with(AgentProfile { version: "3.1.1476.0".into(), ..AgentProfile::default() }).await;
+    let client = client(&emulator).await;
+    let line = format!("echo x >> {}; echo out; echo err >&2; exit 9", marker.path().display());
+    let output = soon(client.run(TARGET, Command::shell(line)).into_future()).await.expect("it runs");
+    assert_eq!((output.status.code(), output.via), (Some(9), Via::Envelope));
+    assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"out\n"[..], &b"err\n"[..]));
+    assert_eq!(std::fs::read_to_string(marker.path()).expect("readable"), "x\n");
+}
+
+#[tokio::test]
+async fn where_only_a_shell_is_permitted_the_command_runs_in_the_shell() {
+    let emulator = emulator().await;
+    emulator.faults().deny_document("AWS-StartNonInteractiveCommand", true);
+    let client = client(&emulator).await;
+    let argument = format!("{}\t\u{3}\u{4}\u{15}end", "long ".repeat(3000));
+    let command = Command::shell("printf '%s' \"$0\"; echo err >&2; exit 3").arg(argument.clone());
+    let output = soon(client.run(TARGET, command).into_future()).await.expect("it runs");
+    assert_eq!((output.status.code(), output.via), (Some(3), Via::Envelope));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), argument);
+    assert_eq!(output.stderr, b"err\n");
+}
+
+#[tokio::test]
+async fn binary_output_is_exact_where_the_agent_mangles() {
+    let emulator = emulator_with(AgentProfile { is_faithful: true, ..AgentProfile::default() }).await;
+    let client = client(&emulator).await;
+    let octal: String = (0..=255).map(|byte| format!("\\{byte:03o}")).collect();
+    let command = Command::shell(format!("printf '{octal}'; printf '{octal}' >&2"));
+    let all: Vec<u8> = (0..=255).collect();
+    let plain = soon(client.run(TARGET, command.clone()).into_future()).await.expect("it runs");
+    assert_ne!(plain.stdout, all);
+    let binary = soon(client.run(TARGET, command).binary(true).into_future()).await.expect("it runs");
+    assert_eq!((binary.stdout, binary.stderr), (all.clone(), all));
+    assert_eq!((binary.status.code(), binary.via), (Some(0), Via::Envelope));
+}
+
+#[tokio::test]
+async fn a_run_that_takes_too_long_tells_what_had_arrived() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let command = Command::shell("echo early; echo bad >&2; exec sleep 60");
+    let run = client.run(TARGET, command).timeout(Duration::from_millis(700));
+    let error = soon(run.into_future()).await.expect_err("it takes too long");
+    assert_eq!(error.kind(), Kind::Timeout);
+    let partial = error.partial().expect("it had written something");
+    assert_eq!((partial.stdout.as_slice(), partial.stderr.as_slice()), (&b"early\n"[..], &b"bad\n"[..]));
+    assert!(error.session_id().is_some());
+    let ended = || emulator.sessions().iter().all(|s| s.status == ssmwire_emulator::SessionStatus::Terminated);
+    until("the session is terminated", ended).await;
+}
+
+#[tokio::test]
+async fn a_failed_command_is_an_error_only_if_asked_for() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let run = client.run(TARGET, Command::shell("echo why >&2; exit 4")).check(true);
+    let error = soon(run.into_future()).await.expect_err("it is checked");
+    assert_eq!(error.kind(), Kind::CommandFailed);
+    assert_eq!(error.partial().expect("streams").stderr, b"why\n");
+    let missing = soon(client.run(TARGET, Command::new("/no/such/program")).into_future()).await.expect("it runs");
+    assert_eq!(missing.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn a_shell_talks_and_knows_its_size() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    soon(async {
+        let shell = client.shell(TARGET).size(101, 33).start().await.expect("it opens");
+        let stdio = shell.stdio();
+        stdio.write_all(b"stty size; echo $((6*7)) is it\r").await.expect("writes");
+        let text = read_until(&stdio, "42 is it").await;
+        assert!(text.contains("33 101"), "{text}");
+        shell.resize(Size { columns: 77, rows: 22 }).expect("resizes");
+        stdio.write_all(b"stty size\r").await.expect("writes");
+        read_until(&stdio, "22 77").await;
+        assert_eq!(shell.session().kind(), Some(SessionKind::Shell));
+        stdio.finish().expect("finishes");
+        let mut rest = Vec::new();
+        stdio.read_to_end(&mut rest).await.expect("ends well");
+        shell.session().closed().await.expect("ends well");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_encrypted_shell_talks_too() {
+    let builder = Emulator::builder().target(TARGET, AgentProfile::default()).default_shell_kms_key("alias/test");
+    let emulator = start(builder).await;
+    let client = client(&emulator).await;
+    soon(async {
+        let shell = client.shell(TARGET).start().await.expect("it opens");
+        let event = shell.session().event().await.expect("an event");
+        assert!(matches!(event, ssmwire::Event::CustomerMessage(text) if text.contains("encrypted")));
+        shell.stdio().write_all(b"echo $((6*7)) is it; exit\r").await.expect("writes");
+        read_until(&shell.stdio(), "42 is it").await;
+        shell.session().closed().await.expect("ends well");
+    })
+    .await;
+    assert_eq!(emulator.requests()["GenerateDataKey"], 1);
+}
+
+#[tokio::test]
+async fn a_slow_reader_gets_every_byte_and_bounds_the_memory() {
+    let emulator = emulator().await;
+    let client = crate::fixture::builder(&emulator).unread_max(256 << 10).build().await.expect("the client is made");
+    let bytes = 20_000_000_usize;
+    let request = StartSession { document_name: Some("Emulator-Chargen".into()), ..StartSession::new(TARGET) }
+        .parameter("bytes", bytes.to_string());
+    soon(async {
+        let session = client.start_session(request).await.expect("it starts");
+        session.ready().await.expect("it gets ready");
+        let full = || session.stats().unread >= 256 << 10;
+        until("the buffer is full", full).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let unread = session.stats().unread;
+        assert!(unread <= 1 << 20, "{unread} bytes are kept");
+        let mut received = Vec::new();
+        session.stdio().read_to_end(&mut received).await.expect("ends well");
+        assert_eq!(received.len(), bytes);
+        assert!(received == ssmwire_emulator::programs::chargen(0, bytes));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn input_of_many_megabytes_arrives() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let request = StartSession { document_name: Some("Emulator-Echo".into()), ..StartSession::new(TARGET) };
+    let data: Vec<u8> = (0..8_000_000u32).map(|i| (i % 251) as u8).collect();
+    soon(async {
+        let session = client.start_session(request).await.expect("it starts");
+        let (reader, writer) = (session.stdio(), session.stdio());
+        let write = async { writer.write_all(&data).await.expect("writes") };
+        let read = async {
+            let mut received = Vec::new();
+            while received.len() < data.len() {
+                received.extend_from_slice(&reader.read_block().await.expect("reads").expect("goes on"));
+            }
+            received
+        };
+        let ((), received) = tokio::join!(write, read);
+        assert!(received == data);
+        writer.flush().await.expect("everything is acknowledged");
+        assert_eq!(session.stats().unacknowledged, 0);
+        session.close().await.expect("closes");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dropping_the_last_handle_ends_the_session_on_the_service() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let session = soon(client.start_session(StartSession::new(TARGET))).await.expect("it starts");
+    let stream = session.stdio();
+    drop(session);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(emulator.requests().get("TerminateSession"), None);
+    drop(stream);
+    let ended = || emulator.sessions().iter().all(|s| s.status == ssmwire_emulator::SessionStatus::Terminated);
+    until("the session is terminated", ended).await;
+}
