@@ -62,12 +62,17 @@ async fn interact(session: &Session, terminal: Option<&Terminal>) -> Result<(), 
     let raw = terminal.map(Terminal::raw).transpose()?;
     // In raw mode a line feed does not go back to the first column.
     let newline = if raw.is_some() { "\r\n" } else { "\n" };
-    tokio::select! {
+    let outcome = tokio::select! {
         outcome = copy(&stream, &stdout) => outcome,
         Err(problem) = send_input(&mut stdin, &stream) => Err(problem.into()),
         Err(problem) = follow_terminal(session, terminal.zip(raw.as_ref())) => Err(problem.into()),
         never = tell_events(session, newline) => match never {},
+    };
+    if raw.is_some() && matches!(outcome, Err(Halt::Failed(_))) {
+        // The far side left the cursor wherever it was.
+        message::tell("\n", newline);
     }
+    outcome
 }
 
 /// Sends what comes in on standard input, then its end. Goes on for ever: what ends a session is its output.

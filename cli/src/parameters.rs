@@ -99,17 +99,17 @@ impl Shorthand<'_> {
         let mut values = vec![self.value(Place::First)?];
         self.skip_whitespace();
         while self.current() == Some(',') {
-            let comma = self.index;
             self.expect(',')?;
-            if self.current().is_none() {
-                return Err(self.unexpected("<second>", "<none>"));
-            }
             let value = self.value(Place::Following);
             self.skip_whitespace();
             match (value, self.current()) {
                 (Ok(value), None | Some(',')) => values.push(value),
+                (Err(problem), None) => return Err(problem),
+                // Two commas in a row: the second one is before a key.
+                (_, Some(',')) => break,
+                // That was a key, which begins after the nearest comma.
                 _ => {
-                    self.index = comma;
+                    self.index = self.text[..self.index].rfind(',').unwrap_or(self.index);
                     break;
                 }
             }
@@ -126,26 +126,16 @@ impl Shorthand<'_> {
 
     /// Reads a quoted value, in which a backslash keeps the quote and itself from being special.
     fn quoted(&mut self, quote: char) -> Result<String> {
-        let mut value = String::new();
-        let mut escaped = false;
-        for (at, c) in self.text[self.index..].char_indices().skip(1) {
-            if escaped {
-                if c != quote && c != '\\' {
-                    value.push('\\');
-                }
-                value.push(c);
-                escaped = false;
-            } else if c == '\\' {
-                escaped = true;
-            } else if c == quote {
-                self.index += at + c.len_utf8();
-                return Ok(value);
-            } else {
-                value.push(c);
-            }
-        }
-        let expected = if quote == '"' { "<double quoted>" } else { "<singled quoted>" };
-        Err(self.unexpected(expected, "<none>"))
+        let body = &self.text[self.index + quote.len_utf8()..];
+        let quotes = || body.match_indices(quote).map(|(at, _)| at);
+        // Where every quote has its backslash, the last one ends the value all the same, as in `"C:\dir\"`.
+        let end = quotes().find(|at| !body[..*at].ends_with('\\')).or_else(|| quotes().last());
+        let Some(end) = end else {
+            let expected = if quote == '"' { "<double quoted>" } else { "<singled quoted>" };
+            return Err(self.unexpected(expected, "<none>"));
+        };
+        self.index += end + 2 * quote.len_utf8();
+        Ok(body[..end].replace(&format!("\\{quote}"), &quote.to_string()).replace("\\\\", "\\"))
     }
 
     /// Reads a value without quotes; `\,` is a comma in it.
@@ -215,11 +205,11 @@ impl Shorthand<'_> {
 impl Place {
     fn admits(self, c: char, first: bool) -> bool {
         let special = match self {
+            _ if first => "\"',=[{",
             Place::First => "\"',]}",
             Place::Following => "\"',=",
         };
-        let opening = first && (c.is_whitespace() || "=[{".contains(c));
-        !special.contains(c) && !opening
+        !special.contains(c) && !(first && c.is_whitespace())
     }
 }
 
@@ -243,6 +233,8 @@ mod tests {
             ("a=[],b=", json!({"a": [], "b": [""]})),
             ("a=grüß 🙂,b=x", json!({"a": ["grüß 🙂"], "b": ["x"]})),
             ("command=C:\\dir", json!({"command": ["C:\\dir"]})),
+            ("command=\"C:\\dir\\\"", json!({"command": ["C:\\dir\\"]})),
+            ("a=,,b=]x,y", json!({"a": [""], "b": ["]x", "y"]})),
         ] {
             assert_eq!(parse(text).expect(text), expected, "{text}");
         }

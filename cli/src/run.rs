@@ -9,6 +9,7 @@ use std::path::Path;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ssmwire::{ByteStream, Client, Command, Error, Kind, Result, RunBuilder, RunningCommand};
+use tokio::time::Instant;
 
 use crate::args::RunOptions;
 use crate::exit::{Exit, Halt};
@@ -82,27 +83,34 @@ impl Run<'_> {
         if self.options.binary {
             return self.at_the_end(target).await;
         }
-        match self.client.command(target, self.command()).start().await {
-            Ok(command) => self.show(target, &command).await,
+        let deadline = self.options.timeout.map(|limit| Instant::now() + limit);
+        let started = async { Ok(self.client.command(target, self.command()).start().await?) };
+        match self.before(deadline, started).await {
+            Ok(command) => self.before(deadline, self.show(target, &command)).await,
             // Nothing has run: the whole run knows other ways to the same end.
-            Err(error) if matches!(error.kind(), Kind::AccessDenied | Kind::InvalidDocument | Kind::Unsupported) => {
+            Err(Halt::Failed(error)) if is_refusal(&error) => {
                 tracing::debug!(target, %error, "the output comes at the end");
                 self.at_the_end(target).await
             }
-            Err(error) => Err(error.into()),
+            Err(halt) => Err(halt),
         }
     }
 
     async fn show(&self, target: &str, command: &RunningCommand) -> Result<Exit, Halt> {
         let (stdout, stderr) = (command.stdout(), command.stderr());
-        let shown = async {
-            tokio::try_join!(self.copy(target, &stdout, &self.stdout), self.copy(target, &stderr, &self.stderr))?;
-            Ok(Exit::remote(command.wait().await?.code()))
-        };
-        let Some(limit) = self.options.timeout else { return shown.await };
-        tokio::time::timeout(limit, shown).await.unwrap_or_else(|_| {
+        tokio::try_join!(self.copy(target, &stdout, &self.stdout), self.copy(target, &stderr, &self.stderr))?;
+        Ok(Exit::remote(command.wait().await?.code()))
+    }
+
+    async fn before<T>(
+        &self,
+        deadline: Option<Instant>,
+        work: impl Future<Output = Result<T, Halt>>,
+    ) -> Result<T, Halt> {
+        let (Some(deadline), Some(limit)) = (deadline, self.options.timeout) else { return work.await };
+        tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| {
             let message = format!("the command did not end within {limit:?}");
-            Err(Error::new(Kind::Timeout, message).with_session_id(command.session().id()).into())
+            Err(Error::new(Kind::Timeout, message).into())
         })
     }
 
@@ -151,4 +159,8 @@ impl Run<'_> {
         to.write(labeller.push(bytes).into()).await?;
         to.write(labeller.finish().into()).await
     }
+}
+
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), Kind::AccessDenied | Kind::InvalidDocument | Kind::Unsupported)
 }

@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::os::fd::AsRawFd;
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use super::program::{program, text};
+use super::program::{program, send, text, wait_for_the_end_of};
 
 /// An emulator, and the environment that points at it.
 struct Running {
@@ -79,11 +79,7 @@ fn a_client_that_is_told_to_end_leaves_no_session_behind() {
     let far_side = lines.next().expect("a line").expect("readable");
     send(&client, Signal::TERM);
     assert_eq!(client.wait().expect("ended").code(), Some(143));
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
-    while std::path::Path::new("/proc").join(&far_side).exists() {
-        assert!(std::time::Instant::now() < deadline, "the far side goes on");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    wait_for_the_end_of(&far_side);
     emulator.end(Signal::TERM);
 }
 
@@ -92,9 +88,4 @@ fn a_ready_descriptor_that_is_not_open_is_an_error() {
     let output = program(&["emulator", "--ready-fd", "99"]).stdin(Stdio::null()).output().expect("ended");
     assert_eq!(output.status.code(), Some(255));
     assert!(text(&output.stderr).starts_with("error: `--ready-fd` cannot be written: "), "{}", text(&output.stderr));
-}
-
-fn send(child: &Child, signal: Signal) {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
-    kill_process(pid, signal).expect("it runs");
 }

@@ -1,7 +1,13 @@
 //! The built command, started where neither the user's AWS settings nor their shell's can be felt.
 
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long anything awaited may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Makes a command line of the built program.
 pub(crate) fn program(arguments: &[&str]) -> Command {
@@ -38,4 +44,21 @@ pub(crate) fn run_with_input(arguments: &[&str], input: &[u8]) -> Output {
 /// Returns bytes as text for an assertion.
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Sends a signal to a program that was started here.
+pub(crate) fn send(child: &Child, signal: Signal) {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, signal).expect("the program runs");
+}
+
+/// Waits until the process with this id has ended, whoever its parent is.
+pub(crate) fn wait_for_the_end_of(pid: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    let stat = std::path::Path::new("/proc").join(pid.trim()).join("stat");
+    // A process that has ended stays a zombie until its parent looks after it.
+    while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+        assert!(Instant::now() < deadline, "process {pid} goes on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

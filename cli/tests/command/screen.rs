@@ -6,13 +6,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use pty_process::blocking::{Command, Pty, open};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use rustix::termios::tcgetattr;
 
-use super::program::program;
-
-/// How long anything awaited may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+use super::program::{PATIENCE, program, send};
 
 /// A terminal with the program in it.
 pub(crate) struct Screen {
@@ -86,8 +83,7 @@ impl Screen {
 
     /// Sends a signal from outside.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
-        kill_process(pid, signal).expect("the program runs");
+        send(&self.child, signal);
     }
 
     /// Waits until the program has ended.

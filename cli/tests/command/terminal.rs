@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::program::text;
-use super::screen::{PATIENCE, Screen};
+use super::program::{PATIENCE, text, wait_for_the_end_of};
+use super::screen::Screen;
 
 const CTRL_C: &str = "\x03";
 const CTRL_Z: &str = "\x1a";
@@ -58,20 +58,17 @@ fn the_far_side_follows_the_size_of_the_window() {
 
 #[test]
 fn control_keys_reach_the_program_at_the_far_side() {
+    // A program of its own, which is there to be signalled from its first word on.
+    const SLEEPER: &str = "sh -c 'echo be\"\"gin; exec sleep 100'\r";
     let mut screen = shell();
-    screen.type_in("echo be''gin; sleep 100\r");
-    screen.expect("begin");
-    screen.type_in(CTRL_C);
-    screen.type_in("echo inter''rupted $?\r");
-    screen.expect("interrupted 130");
-
-    screen.type_in("echo be''gin; sleep 100\r");
-    screen.expect("begin");
-    screen.type_in(CTRL_BACKSLASH);
-    screen.type_in("echo qu''it $?\r");
-    screen.expect("quit 131");
-
-    screen.type_in("sh -c 'echo be\"\"gin; exec sleep 100'\r");
+    for (key, code) in [(CTRL_C, 130), (CTRL_BACKSLASH, 131)] {
+        screen.type_in(SLEEPER);
+        screen.expect("begin");
+        screen.type_in(key);
+        screen.type_in("echo en''ded $?\r");
+        screen.expect(&format!("ended {code}"));
+    }
+    screen.type_in(SLEEPER);
     screen.expect("begin");
     screen.type_in(CTRL_Z);
     screen.expect("Stopped");
@@ -91,7 +88,7 @@ fn a_signal_from_outside_restores_the_terminal_and_ends_the_far_side() {
         screen.signal(signal);
         assert_eq!(screen.end().code(), Some(code));
         assert_eq!(screen.modes(), screen.modes_before, "{signal:?}");
-        assert!(is_gone(far_side.trim()), "the far side's shell outlives {signal:?}");
+        wait_for_the_end_of(&far_side);
     }
 }
 
@@ -101,10 +98,22 @@ fn a_megabyte_pasted_arrives_whole() {
     let paste: Vec<u8> = (0..1_000_000_u32).map(|i| (i.wrapping_mul(31) >> 3).to_le_bytes()[0]).collect();
     let paste: Vec<u8> = paste.into_iter().map(|byte| if byte == b'\n' { b' ' } else { byte }).collect();
     let mut screen = shell();
-    screen.type_in("stty raw -echo; echo be''gin; head -c 1000000 | cksum; stty sane\r");
+    screen.type_in("stty raw -echo; echo be''gin; head -c 1000000 | cksum; stty sane; echo sa''ne\r");
     screen.expect("begin");
     screen.send(&paste);
     screen.expect(&cksum(&paste));
+    screen.expect("sane");
+    screen.type_in("exit\r");
+    assert_eq!(screen.end().code(), Some(0));
+}
+
+#[test]
+fn a_flood_of_output_is_shown_whole() {
+    let mut screen = shell();
+    screen.type_in("seq 1 300000; echo fi''nished\r");
+    screen.expect("1\r\n2\r\n");
+    let numbers: String = (3..=300_000).map(|number| format!("{number}\r\n")).collect();
+    screen.expect(&format!("{numbers}finished"));
     screen.type_in("exit\r");
     assert_eq!(screen.end().code(), Some(0));
 }
@@ -120,6 +129,8 @@ fn a_full_screen_editor_works() {
     screen.type_in(&format!("vim -u NONE -i NONE -n {}\r", file.display()));
     screen.expect("[New");
     screen.type_in("idear grüß 🙂\x1b:wq\r");
+    // What is typed before the editor has left is the editor's.
+    screen.expect("\x1b[?1049l");
     screen.type_in("echo clo''sed\r");
     screen.expect("closed");
     assert_eq!(std::fs::read_to_string(&file).expect("written"), "dear grüß 🙂\n");
@@ -134,17 +145,6 @@ fn an_error_before_the_session_leaves_the_terminal_alone() {
     screen.expect("code: TargetNotConnected");
     assert_eq!(screen.end().code(), Some(255));
     assert_eq!(screen.modes(), screen.modes_before);
-}
-
-fn is_gone(pid: &str) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while std::path::Path::new("/proc").join(pid).exists() {
-        if Instant::now() > deadline {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    true
 }
 
 fn cksum(bytes: &[u8]) -> String {
