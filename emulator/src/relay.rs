@@ -155,7 +155,7 @@ impl Relay {
                 break ending;
             }
         };
-        tracing::debug!(session_id = self.session_id, ?ending, "session ends");
+        tracing::debug!(session_id = self.session_id, "session ends");
         self.end(ending).await;
     }
 
@@ -327,7 +327,8 @@ impl Relay {
             };
             body.encode()
         });
-        let Self { session_id, sessions, faults, fault_changes, orders, agent, client, .. } = self;
+        // The orders end with this function: whoever waits for that knows that all is done.
+        let Self { session_id, sessions, faults, fault_changes, mut orders, agent, client, .. } = self;
         let farewell = Farewell {
             session_id: &session_id,
             sessions: &sessions,
@@ -339,10 +340,10 @@ impl Relay {
         };
         if is_stopped {
             sessions.update(&session_id, status, &output);
-            tokio::join!(agent.cancel(), farewell.tell(client, orders, fault_changes));
+            tokio::join!(agent.cancel(), farewell.tell(client, &mut orders, fault_changes));
         } else {
             sessions.update(&session_id, SessionStatus::Terminating, &output);
-            farewell.tell(client, orders, fault_changes).await;
+            farewell.tell(client, &mut orders, fault_changes).await;
             sessions.update(&session_id, status, &output);
         }
         faults.forget(&session_id);

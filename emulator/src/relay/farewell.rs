@@ -44,7 +44,7 @@ impl Farewell<'_> {
     pub(super) async fn tell(
         self,
         mut client: ClientEnd,
-        mut orders: mpsc::Receiver<Order>,
+        orders: &mut mpsc::Receiver<Order>,
         mut fault_changes: watch::Receiver<()>,
     ) {
         let deadline = Instant::now() + FAREWELL_WAIT;

@@ -219,6 +219,18 @@ async fn dropping_the_emulator_closes_its_sockets_and_kills_its_programs() {
 }
 
 #[tokio::test]
+async fn an_emulator_that_has_shut_down_has_told_its_clients_and_left_no_program() {
+    let (emulator, caller) = emulator().await;
+    let mut channel = caller.open(&caller.start("SSM-SessionManagerRunShell", json!({})).await).await;
+    let pid = shell_pid(&mut channel, "sleep 1000").await;
+    let reading = tokio::spawn(async move { channel.closed_output().await });
+    within(emulator.shutdown()).await;
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    assert_eq!(reading.await.expect("no panic"), "");
+    assert!(tokio::net::TcpStream::connect(caller.address).await.is_err());
+}
+
+#[tokio::test]
 async fn an_encrypted_shell_asks_for_the_key_it_was_configured_with() {
     let emulator = Emulator::builder().default_shell_kms_key("alias/test").start().await.expect("starts");
     let caller = Caller::new(&emulator);
