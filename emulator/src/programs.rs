@@ -61,12 +61,7 @@ impl Ending {
 
 /// Returns how a session ends that can't even open a channel: its type is unknown (PROTOCOL §11.2).
 pub(crate) fn refusal(session_type: &str) -> Option<TaskComplete> {
-    SessionType::parse(session_type).is_none().then(|| {
-        failed(format!(
-            "Plugin with name {session_type} is not supported by this version of ssm agent, please update to latest \
-             version. Step name: {session_type}"
-        ))
-    })
+    SessionType::parse(session_type).is_none().then(|| unsupported(session_type).completion)
 }
 
 /// Runs what the session's document asks for, until it ends or has to stop. Dropping the future kills it.
@@ -90,8 +85,15 @@ pub(crate) async fn run(spec: SessionSpec, ends: Ends) -> Ending {
         Some(SessionType::NonInteractiveCommands) => command::run(properties, is_faithful, ends).await,
         // An honest limit: the far end of port sessions is not part of this emulator yet.
         Some(SessionType::Port) => Ending::refused("This emulator does not serve Port sessions yet."),
-        None => Ending { completion: failed(format!("unknown session type {}", spec.session_type)), announces: false },
+        None => unsupported(&spec.session_type),
     }
+}
+
+fn unsupported(session_type: &str) -> Ending {
+    Ending::refused(format!(
+        "Plugin with name {session_type} is not supported by this version of ssm agent, please update to latest \
+         version. Step name: {session_type}"
+    ))
 }
 
 fn failed(output: String) -> TaskComplete {

@@ -53,3 +53,46 @@ impl Cipher {
         Ok(plaintext.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits = hex.as_bytes().chunks_exact(2);
+        digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).expect("ASCII"), 16).expect("hex")).collect()
+    }
+
+    fn recorded() -> Cipher {
+        let key: Vec<u8> = (0..64).collect();
+        let mut nonce = [0; 16];
+        nonce[..NONCE_LEN].copy_from_slice(&bytes("2aa79434826c5a93817e0e78"));
+        Cipher::new(&key, u128::from_le_bytes(nonce)).expect("64 bytes")
+    }
+
+    #[test]
+    fn messages_are_encrypted_as_the_official_agent_encrypted_them() {
+        let mut cipher = recorded();
+        for (plaintext, message) in [
+            ("# ", "2ba79434826c5a93817e0e780726c29052e9b2082c085c6738503418c9fc"),
+            (
+                "echo hello-kms\r\n",
+                "2ca79434826c5a93817e0e780688923cd4926575d896f5920182e4c0ec8811c1a428814babee6f1731070ea8",
+            ),
+        ] {
+            assert_eq!(cipher.seal(plaintext.as_bytes()), Ok(bytes(message).into()));
+        }
+    }
+
+    #[test]
+    fn what_the_official_client_encrypted_is_decrypted() {
+        let message = bytes("f8105632044c4805de65dca4353033ee52b02d0a06362f910caeea58720c435a1c90c59c4a43ed102f3c51");
+        assert_eq!(recorded().open(&message).as_deref(), Ok(b"echo hello-kms\n".as_slice()));
+        for changed in [0, 12, message.len() - 1] {
+            let mut message = message.clone();
+            message[changed] ^= 1;
+            assert_eq!(recorded().open(&message), Err(Unspecified));
+        }
+        assert_eq!(recorded().open(&message[..11]), Err(Unspecified));
+    }
+}

@@ -36,7 +36,7 @@ impl Inbound {
         frame.sequence == self.expected
     }
 
-    /// Notes that the message whose turn it was has been taken.
+    /// Notes that `frame`, whose turn it was, has been taken.
     pub(super) fn accept(&mut self, frame: &Frame) {
         self.owe(frame);
         self.advance();
@@ -61,12 +61,12 @@ impl Inbound {
         self.early.get(&self.expected).cloned()
     }
 
-    /// Notes that the [kept message](Self::early) has been taken.
-    pub(super) fn accept_early(&mut self) {
+    /// Notes that the message whose turn it was has been taken; it needs no further acknowledge.
+    pub(super) fn advance(&mut self) {
         if let Some(frame) = self.early.remove(&self.expected) {
             self.early_bytes -= frame.payload.len();
         }
-        self.advance();
+        self.expected += 1;
     }
 
     /// Returns the next acknowledge's message, without id and date.
@@ -79,9 +79,5 @@ impl Inbound {
     fn owe(&mut self, frame: &Frame) {
         let message_type = MessageType::InputStreamData;
         self.owed.push_back(Acknowledge { message_type, id: frame.id, sequence: frame.sequence });
-    }
-
-    fn advance(&mut self) {
-        self.expected += 1;
     }
 }

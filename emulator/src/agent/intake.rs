@@ -30,7 +30,7 @@ impl Agent {
             if !self.take(now, &early) {
                 return;
             }
-            self.inbound.accept_early();
+            self.inbound.advance();
         }
     }
 

@@ -1,7 +1,11 @@
 //! The agent in virtual time, with a client of a few lines at the other end.
 
+mod lossy;
+mod official;
+
 use serde_json::json;
 use ssmwire::Size;
+use ssmwire::proto::MessageId;
 use ssmwire::proto::payload::{
     Action, Challenge, EncryptedDataKey, Flag, HandshakeComplete, HandshakeRequest, HandshakeResponse, ProcessedAction,
 };

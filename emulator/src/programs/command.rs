@@ -1,10 +1,12 @@
 //! Commands without a terminal: split, started without a shell, with no input but signals (PROTOCOL §10.3, §10.5).
 
+use std::fmt;
 use std::fs::{File, OpenOptions, remove_file};
 use std::future::pending;
 use std::io::{self, Seek as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +16,7 @@ use ssmwire::proto::payload::ExitCode;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
+use uuid::Uuid;
 
 use super::process::{ProcessTree, environment};
 use super::pump::Pump;
@@ -28,7 +31,8 @@ const FAITHFUL_FAILURE: Duration = Duration::from_secs(2);
 const FAITHFUL_TEXT: Duration = Duration::from_secs(1);
 /// How long a command may take to be gone once it is killed.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The exit code of a command that did not start, or that the client interrupted: the official agent loses the real one.
+/// The exit code of a command that did not start, or that the client interrupted: the official agent loses the real
+/// one then.
 const EXIT_UNKNOWN: i32 = 1;
 /// The exit code of a command that a signal killed.
 const EXIT_KILLED: i32 = -1;
@@ -43,23 +47,19 @@ pub(super) async fn run(properties: CommandProperties, is_faithful: bool, ends: 
         }
     }
     let Some(arguments) = shlex::split(&properties.commands).filter(|arguments| !arguments.is_empty()) else {
-        let text = "Unable to start command: EOF found when expecting closing quote\n";
         if is_faithful {
             sleep(FAITHFUL_FAILURE).await;
         }
-        tell(&ends, is_faithful, text).await;
-        return Ending { completion: failed(text.to_owned()), announces: true };
+        let ending = broken("EOF found when expecting closing quote");
+        tell(&ends, is_faithful, &ending.completion.output).await;
+        return ending;
     };
     let outcome = if properties.separates_output {
         separated(&arguments, &properties, is_faithful, ends).await
     } else {
         merged(&arguments, is_faithful, ends).await
     };
-    match outcome {
-        Ok(()) => Ending::success(),
-        // The client has been told as if by the command: to the service the task failed without a text.
-        Err(_) => Ending { completion: failed(String::new()), announces: true },
-    }
+    outcome.unwrap_or_else(broken)
 }
 
 /// Sends standard output and standard error apart while the command runs, and then its exit code.
@@ -68,13 +68,12 @@ async fn separated(
     properties: &CommandProperties,
     is_faithful: bool,
     mut ends: Ends,
-) -> io::Result<()> {
+) -> io::Result<Ending> {
     let (mut child, tree) = match start(arguments, Stdio::piped(), Stdio::piped()) {
         Ok(started) => started,
         Err(error) => {
             send(&ends.output, PayloadType::ExitCode, ExitCode(EXIT_UNKNOWN).encode()).await;
-            tell(&ends, is_faithful, &start_error(&arguments[0], &error)).await;
-            return Err(error);
+            return Ok(not_started(&ends, is_faithful, &arguments[0], &error).await);
         }
     };
     let pump = |kind, prefix: &str| Pump::new(kind, is_faithful).with_prefix(prefix);
@@ -95,23 +94,22 @@ async fn separated(
     };
     let Some(status) = status else {
         kill(tree, child).await;
-        return Ok(());
+        return Ok(Ending::success());
     };
     tree.spare();
     let own = status.code().unwrap_or(EXIT_KILLED);
     let code = if is_interrupted.load(Ordering::Relaxed) { EXIT_UNKNOWN } else { own };
     send(&ends.output, PayloadType::ExitCode, ExitCode(code).encode()).await;
-    Ok(())
+    Ok(Ending::success())
 }
 
 /// Collects all output in a file, and sends it when the command has ended, without an exit code.
-async fn merged(arguments: &[String], is_faithful: bool, mut ends: Ends) -> io::Result<()> {
+async fn merged(arguments: &[String], is_faithful: bool, mut ends: Ends) -> io::Result<Ending> {
     let mut file = nameless_file()?;
     let (mut child, tree) = match start(arguments, file.try_clone()?.into(), file.try_clone()?.into()) {
         Ok(started) => started,
         Err(error) => {
-            tell(&ends, is_faithful, &start_error(&arguments[0], &error)).await;
-            return Err(error);
+            return Ok(not_started(&ends, is_faithful, &arguments[0], &error).await);
         }
     };
     let is_interrupted = AtomicBool::new(false);
@@ -122,13 +120,13 @@ async fn merged(arguments: &[String], is_faithful: bool, mut ends: Ends) -> io::
     };
     if !has_ended {
         kill(tree, child).await;
-        return Ok(());
+        return Ok(Ending::success());
     }
     tree.spare();
     file.rewind()?;
     let file = tokio::fs::File::from_std(file);
     Pump::new(PayloadType::Output, is_faithful).with_rest().run(file, &ends.output).await;
-    Ok(())
+    Ok(Ending::success())
 }
 
 fn start(arguments: &[String], stdout: Stdio, stderr: Stdio) -> io::Result<(Child, ProcessTree)> {
@@ -141,6 +139,9 @@ fn start(arguments: &[String], stdout: Stdio, stderr: Stdio) -> io::Result<(Chil
 }
 
 /// Passes Ctrl-C and Ctrl-\ on as signals, and drops all other input. It never ends by itself.
+///
+/// The official agent acknowledges nothing from the first signal to the command's end (PROTOCOL §12 row 19). This one
+/// goes on: a client that waits for acknowledges would only be slower.
 async fn interrupts(tree: &ProcessTree, input: &mut mpsc::Receiver<Input>, is_interrupted: &AtomicBool) {
     while let Some(input) = input.recv().await {
         let Input::Data(data) = input else { continue };
@@ -161,6 +162,18 @@ async fn kill(tree: ProcessTree, mut child: Child) {
     tree.kill();
     let _ = timeout(EXIT_TIMEOUT, child.wait()).await;
     tree.spare();
+}
+
+/// Tells the client that the command did not start, as if the command had said it. For the service the task failed
+/// without a text (PROTOCOL §10.3).
+async fn not_started(ends: &Ends, is_faithful: bool, program: &str, error: &io::Error) -> Ending {
+    tell(ends, is_faithful, &start_error(program, error)).await;
+    Ending { completion: failed(String::new()), announces: true }
+}
+
+/// Makes the ending of a command that could not even be tried.
+fn broken(problem: impl fmt::Display) -> Ending {
+    Ending { completion: failed(format!("Unable to start command: {problem}\n")), announces: true }
 }
 
 /// Sends a text of the agent's own as standard error.
@@ -189,12 +202,10 @@ fn start_error(program: &str, error: &io::Error) -> String {
     format!("fork/exec {program}: {problem}")
 }
 
-/// Opens a file that is gone once nobody has it open.
+/// Opens a file that only this process can read, and that is gone once nobody has it open.
 fn nameless_file() -> io::Result<File> {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let name = format!("ssmwire-output-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-    let path = std::env::temp_dir().join(name);
-    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+    let path = std::env::temp_dir().join(format!("ssmwire-output-{}", Uuid::new_v4()));
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
     remove_file(&path)?;
     Ok(file)
 }

@@ -456,7 +456,7 @@ async fn a_sink_counts_every_byte() {
 #[tokio::test]
 async fn an_echo_that_nobody_reads_for_long_loses_nothing() {
     let mut client = Client::start(spec("Standard_Stream", json!({ "program": "echo" }))).await;
-    let data = chargen(0, 1 << 20);
+    let data = chargen(0, 8 << 20);
     for piece in data.chunks(16 << 10) {
         client.send(PayloadType::Output, piece.to_vec()).await;
     }
