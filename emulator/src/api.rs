@@ -31,6 +31,8 @@ use crate::sigv4::Signed;
 
 /// The largest request body, in bytes.
 const BODY_MAX: usize = 4 << 20;
+/// How long a client may take to send it.
+const BODY_WAIT: Duration = Duration::from_secs(60);
 /// How long a call that gets no answer is held before its connection is dropped.
 const SILENCE_MAX: Duration = Duration::from_secs(600);
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
@@ -78,7 +80,8 @@ pub(crate) async fn answer(service: &Arc<Service>, request: Request<Body>) -> Re
     let (status, body) = match result {
         Ok(output) => (StatusCode::OK, output),
         Err(error) => {
-            tracing::debug!(request_id, code = error.code, message = error.message, "call failed");
+            // Not the message: it may quote the input, and so what a session carries.
+            tracing::debug!(request_id, code = error.code, "call failed");
             (error.http_status(), error.body())
         }
     };
@@ -105,8 +108,9 @@ impl From<ApiError> for Unanswered {
 
 async fn call(service: &Arc<Service>, request: Request<Body>) -> Result<Value, Unanswered> {
     let (head, body) = request.into_parts();
-    let body =
-        to_bytes(body, BODY_MAX).await.map_err(|_| ApiError::new("RequestEntityTooLarge", "request too large"))?;
+    let body = timeout(BODY_WAIT, to_bytes(body, BODY_MAX)).await;
+    let body = body.map_err(|_| ApiError::new("RequestTimeout", "the request did not come in time"))?;
+    let body = body.map_err(|_| ApiError::new("RequestEntityTooLarge", "the request is too large"))?;
     let (name, run) = operation(&head.headers)?;
     service.requests.count(name);
     let signed = Signed { method: head.method.as_str(), uri: &head.uri, headers: &head.headers, body: &body };

@@ -1,4 +1,4 @@
-//! Dates as AWS writes them in requests.
+//! Dates as AWS writes them in requests and answers.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,6 +19,12 @@ pub(crate) fn parse_date(text: &str) -> Option<SystemTime> {
     let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + date - 1 - 719_468;
     UNIX_EPOCH.checked_add(Duration::from_secs(((days * 24 + hour) * 60 + minute) * 60 + second))
+}
+
+/// Returns a time as JSON 1.1 carries it: seconds since the epoch, with milliseconds.
+pub(crate) fn epoch_seconds(time: SystemTime) -> f64 {
+    let millis = time.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis());
+    millis as f64 / 1000.0
 }
 
 #[cfg(test)]

@@ -3,11 +3,19 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use crate::builder::EmulatorBuilder;
 use crate::faults::Faults;
+use crate::relay::{Command, Order};
 use crate::service::Service;
 use crate::sessions::SessionInfo;
+
+/// How long sessions may take to end when the emulator is shut down.
+const END_WAIT: Duration = Duration::from_secs(3);
 
 /// A running emulator. Dropping it stops everything at once, programs at the far end included.
 ///
@@ -94,8 +102,17 @@ impl Emulator {
         self.0.requests.list()
     }
 
-    /// Stops everything and waits until it has stopped: sockets are closed, programs are ended.
+    /// Stops everything and waits until it has stopped: clients are told, sockets closed, programs ended.
+    ///
+    /// Takes no longer than a few seconds; what has not ended by then is dropped.
     pub async fn shutdown(self) {
+        let ends = self.0.sessions.orders(None).into_iter().map(async |orders| {
+            // A session that takes no orders any more is about to be gone.
+            let _ = orders.send(Order { command: Command::Terminate, receipt: None }).await;
+            orders.closed().await;
+        });
+        // What is left after the wait ends with its task.
+        let _ = timeout(END_WAIT, join_all(ends)).await;
         self.0.tasks.shutdown().await;
     }
 }

@@ -167,7 +167,7 @@ impl Faults {
 
     /// Lets a session token (`X-Amz-Security-Token`) count as expired from now on.
     pub fn expire_session_token(&self, token: &str) {
-        self.calls().expired_tokens.insert(token.to_owned());
+        self.calls().expired_tokens.push(token.into());
     }
 
     pub(crate) fn calls(&self) -> MutexGuard<'_, Calls> {

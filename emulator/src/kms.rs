@@ -39,6 +39,7 @@ pub(crate) enum KmsError {
 }
 
 /// A data key, plain and encrypted.
+#[cfg_attr(test, derive(Debug))]
 pub(crate) struct DataKey {
     /// The key itself.
     pub(crate) plaintext: Vec<u8>,
@@ -167,7 +168,7 @@ mod tests {
     #[test]
     fn a_data_key_comes_back_under_its_own_key_and_context() {
         let kms = kms();
-        let data_key = kms.generate_data_key("alias/test", 64, &context("a")).ok().expect("the key exists");
+        let data_key = kms.generate_data_key("alias/test", 64, &context("a")).expect("the key exists");
         assert_eq!(data_key.plaintext.len(), 64);
         for key_id in [None, Some("alias/test"), Some(data_key.key_arn.as_str())] {
             let opened = kms.decrypt(&data_key.ciphertext, key_id, &context("a")).expect("decrypts");
@@ -180,7 +181,7 @@ mod tests {
     #[test]
     fn another_context_or_key_or_a_changed_byte_does_not_decrypt() {
         let kms = kms();
-        let mut data_key = kms.generate_data_key("alias/test", 64, &context("a")).ok().expect("the key exists");
+        let mut data_key = kms.generate_data_key("alias/test", 64, &context("a")).expect("the key exists");
         let refused = |key_id, context: &Context, ciphertext: &[u8]| kms.decrypt(ciphertext, key_id, context).err();
         assert_eq!(refused(None, &context("b"), &data_key.ciphertext), Some(KmsError::InvalidCiphertext));
         assert_eq!(refused(None, &Context::new(), &data_key.ciphertext), Some(KmsError::InvalidCiphertext));

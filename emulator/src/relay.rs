@@ -5,6 +5,7 @@
 
 mod agent_end;
 mod client_end;
+mod farewell;
 
 use std::future::pending;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio::time::{Instant, sleep_until};
 pub(crate) use agent_end::AgentEnd;
 use agent_end::AgentEvent;
 use client_end::ClientEnd;
+use farewell::Farewell;
 
 use crate::channel::{TaskComplete, TaskStatus};
 use crate::faults::{Faults, Link, Standing, has_type};
@@ -28,14 +30,8 @@ use crate::socket::{ClientSocket, SocketEvent};
 /// How many orders may wait for a session.
 pub(crate) const ORDERS_MAX: usize = 16;
 
-/// How long a client that is away may take to come back and hear that its session has ended.
-const FAREWELL_WAIT: Duration = Duration::from_secs(10);
-/// How long a client may take to read the rest of a session that has ended.
-const FLUSH_WAIT: Duration = Duration::from_secs(10);
 /// How long a client may take to read what came before a close that a fault asks for.
 const CLOSE_FLUSH_WAIT: Duration = Duration::from_secs(1);
-/// The close code of a normal end (RFC 6455 §7.4.1).
-const NORMAL_CLOSE: u16 = 1000;
 
 /// Something for a session to do now.
 #[derive(Debug)]
@@ -159,7 +155,7 @@ impl Relay {
                 break ending;
             }
         };
-        tracing::debug!(session_id = self.session_id, ?ending, "session ends");
+        tracing::debug!(session_id = self.session_id, "session ends");
         self.end(ending).await;
     }
 
@@ -167,7 +163,7 @@ impl Relay {
         let deadline = self.deadline();
         let flows = !self.standing.is_stalled;
         let reads = self.agent.wants_more();
-        let wants_output = flows && self.client.wants_more();
+        let wants_output = self.client.wants_more();
         let touches_client = !self.standing.is_black_hole;
         tokio::select! {
             order = self.orders.recv() => Event::Order(order),
@@ -181,13 +177,16 @@ impl Relay {
     async fn handle_event(&mut self, event: Event) -> Option<Ending> {
         let now = Instant::now();
         match event {
-            Event::Agent(AgentEvent::Complete(completion)) => return Some(Ending::Complete(completion)),
+            Event::Agent(AgentEvent::Complete(completion)) => {
+                for message in self.agent.rest() {
+                    pass_to_client(&mut self.to_client, now, message);
+                }
+                self.deliver();
+                return Some(Ending::Complete(completion));
+            }
             Event::Agent(AgentEvent::Received) => {
                 for message in self.agent.received() {
-                    // The agent's word to the service, not to the client (PROTOCOL §4.5).
-                    if !has_type(&message, MessageType::AgentSessionState.as_str()) {
-                        self.to_client.handle_message(now, message);
-                    }
+                    pass_to_client(&mut self.to_client, now, message);
                 }
                 self.deliver();
             }
@@ -209,10 +208,7 @@ impl Relay {
             Event::Order(None) => return Some(Ending::Stopped(String::new())),
             Event::Order(Some(Order { command, receipt })) => {
                 let ending = self.carry_out(command).await;
-                if let Some(receipt) = receipt {
-                    // Whoever ordered may have stopped waiting.
-                    let _ = receipt.send(());
-                }
+                acknowledge(receipt);
                 return ending;
             }
             Event::Timeout => return self.handle_timeout(now),
@@ -252,7 +248,7 @@ impl Relay {
             Command::Publication { is_paused } => {
                 let kind = if is_paused { MessageType::PausePublication } else { MessageType::StartPublication };
                 let message = self.service_message(kind, |_, _| Bytes::new());
-                self.agent.say(message.clone());
+                self.agent.push(message.clone());
                 self.client.push(message);
             }
             Command::SendToClient(message) => self.client.push(message),
@@ -331,7 +327,8 @@ impl Relay {
             };
             body.encode()
         });
-        let Self { session_id, sessions, faults, fault_changes, orders, agent, client, .. } = self;
+        // The orders end with this function: whoever waits for that knows that all is done.
+        let Self { session_id, sessions, faults, fault_changes, mut orders, agent, client, .. } = self;
         let farewell = Farewell {
             session_id: &session_id,
             sessions: &sessions,
@@ -343,10 +340,10 @@ impl Relay {
         };
         if is_stopped {
             sessions.update(&session_id, status, &output);
-            tokio::join!(agent.cancel(), farewell.tell(client, orders, fault_changes));
+            tokio::join!(agent.cancel(), farewell.tell(client, &mut orders, fault_changes));
         } else {
             sessions.update(&session_id, SessionStatus::Terminating, &output);
-            farewell.tell(client, orders, fault_changes).await;
+            farewell.tell(client, &mut orders, fault_changes).await;
             sessions.update(&session_id, status, &output);
         }
         faults.forget(&session_id);
@@ -359,63 +356,18 @@ impl Relay {
     }
 }
 
-/// Tells the client that its session has ended.
-struct Farewell<'a> {
-    session_id: &'a str,
-    sessions: &'a Sessions,
-    faults: &'a Faults,
-    status: SessionStatus,
-    output: &'a str,
-    closed: Bytes,
-    /// Whether a client that is away, or is cut off now, may come back to hear it.
-    is_resumable: bool,
+/// Tells whoever gave an order that it is carried out.
+fn acknowledge(receipt: Option<oneshot::Sender<()>>) {
+    if let Some(receipt) = receipt {
+        // They may have stopped waiting.
+        let _ = receipt.send(());
+    }
 }
 
-impl Farewell<'_> {
-    /// Sends the rest and `channel_closed`, to the client that is there or to the one that comes back in time.
-    async fn tell(
-        self,
-        mut client: ClientEnd,
-        mut orders: mpsc::Receiver<Order>,
-        mut fault_changes: watch::Receiver<()>,
-    ) {
-        let deadline = Instant::now() + FAREWELL_WAIT;
-        loop {
-            let is_reachable = !self.faults.standing(self.session_id).is_black_hole;
-            if is_reachable
-                && let Some(socket) = client.detach()
-                && self.tell_now(socket).await
-            {
-                return;
-            }
-            if !self.is_resumable && !client.is_connected() {
-                return;
-            }
-            tokio::select! {
-                order = orders.recv() => match order.map(|order| order.command) {
-                    Some(Command::Attach(socket)) => client.attach(*socket),
-                    Some(Command::CutClient) => client.detach().into_iter().for_each(ClientSocket::cut),
-                    Some(Command::Terminate) | None => return,
-                    // Nothing else can be done to a session that has ended; the dropped receipt says so.
-                    Some(_) => {}
-                },
-                _ = fault_changes.changed() => {}
-                () = sleep_until(deadline) => return,
-            }
-        }
-    }
-
-    async fn tell_now(&self, mut socket: ClientSocket) -> bool {
-        // The registry knows before the client does, who may ask it at once.
-        self.sessions.update(self.session_id, self.status, self.output);
-        socket.push(self.closed.clone());
-        let is_told = socket.flush(FLUSH_WAIT).await;
-        if is_told {
-            socket.close(NORMAL_CLOSE, String::new()).await;
-        } else if self.is_resumable {
-            self.sessions.reopen(self.session_id);
-        }
-        is_told
+/// Sends a message of the agent's on, unless it is its word to the service (PROTOCOL §4.5).
+fn pass_to_client(to_client: &mut Link, now: Instant, message: Bytes) {
+    if !has_type(&message, MessageType::AgentSessionState.as_str()) {
+        to_client.handle_message(now, message);
     }
 }
 

@@ -1,12 +1,10 @@
 //! DescribeSessions.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::{Value, json};
 
 use super::input::{Input, not_in};
 use super::{ApiError, Call};
-use crate::date::parse_date;
+use crate::date::{epoch_seconds, parse_date};
 use crate::sessions::SessionInfo;
 
 const STATES: &[&str] = &["Active", "History"];
@@ -22,7 +20,7 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
         return Err(not_in(state, "State", STATES));
     }
     let count = input.number("MaxResults", 1..=200)?.unwrap_or(200) as usize;
-    let from = page_start(input)?;
+    let from = input.page_start()?;
     let filters = input.items("Filters", 1..=6)?.iter().map(Filter::parse).collect::<Result<Vec<_>, _>>()?;
     let mut sessions = call.service.sessions.list();
     sessions.retain(|session| {
@@ -34,18 +32,6 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
         output["NextToken"] = json!((from + count).to_string());
     }
     Ok(output)
-}
-
-/// Returns how many entries a token says have been had.
-pub(super) fn page_start(input: &Input) -> Result<usize, ApiError> {
-    let invalid = || ApiError::new("InvalidNextToken", "The specified token isn't valid.");
-    input.text("NextToken", 0..=1024)?.map_or(Ok(0), |token| token.parse().map_err(|_| invalid()))
-}
-
-/// Returns a time as JSON 1.1 carries it: seconds since the epoch.
-pub(super) fn seconds(time: SystemTime) -> f64 {
-    let millis = time.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis());
-    millis as f64 / 1000.0
 }
 
 struct Filter {
@@ -82,13 +68,13 @@ fn entry(session: &SessionInfo) -> Value {
         "SessionId": session.id,
         "Target": session.target,
         "Status": session.status.to_string(),
-        "StartDate": seconds(session.started),
+        "StartDate": epoch_seconds(session.started),
         "DocumentName": session.document_name,
         "Owner": session.owner,
         "AccessType": ACCESS_TYPE,
     });
     if let Some(ended) = session.ended {
-        entry["EndDate"] = json!(seconds(ended));
+        entry["EndDate"] = json!(epoch_seconds(ended));
     }
     if let Some(reason) = &session.reason {
         entry["Reason"] = json!(reason);

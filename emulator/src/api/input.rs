@@ -102,6 +102,12 @@ impl Input {
         texts(value, name, &camel(name), characters)
     }
 
+    /// Returns how many entries of a list the request's token says have been had.
+    pub(super) fn page_start(&self) -> Result<usize, ApiError> {
+        let invalid = || ApiError::new("InvalidNextToken", "The specified token isn't valid.");
+        self.text("NextToken", 0..=1024)?.map_or(Ok(0), |token| token.parse().map_err(|_| invalid()))
+    }
+
     fn map(&self, name: &str) -> Result<Option<&Map<String, Value>>, ApiError> {
         let Some(value) = self.member(name) else { return Ok(None) };
         value.as_object().map(Some).ok_or_else(|| wrong_type(name, "a map"))

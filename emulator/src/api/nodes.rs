@@ -4,9 +4,9 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use super::describe_sessions::{page_start, seconds};
 use super::input::Input;
 use super::{ApiError, Call};
+use crate::date::epoch_seconds;
 use crate::targets::Target;
 
 const FILTER_KEYS: &[&str] = &[
@@ -31,7 +31,7 @@ pub(super) fn connection_status(call: &Call<'_>) -> Result<Value, ApiError> {
 pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
     let input = &call.input;
     let count = input.number("MaxResults", 5..=50)?.unwrap_or(50) as usize;
-    let from = page_start(input)?;
+    let from = input.page_start()?;
     let old = input.items("InstanceInformationFilterList", 0..=100)?;
     let new = input.items("Filters", 0..=100)?;
     let old = old.iter().map(|filter| Filter::parse(filter, "key", "valueSet"));
@@ -77,7 +77,7 @@ fn entry(id: &str, target: &Target) -> Value {
     json!({
         "InstanceId": id,
         "PingStatus": if target.is_online { "Online" } else { "ConnectionLost" },
-        "LastPingDateTime": seconds(SystemTime::now()),
+        "LastPingDateTime": epoch_seconds(SystemTime::now()),
         "AgentVersion": target.agent.version,
         "IsLatestVersion": false,
         "PlatformType": if cfg!(target_os = "macos") { "MacOS" } else { "Linux" },

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use ssmwire::Secret;
 use tokio::time::Instant;
 
 /// An error that an API operation answers with.
@@ -44,7 +45,7 @@ pub(crate) struct Calls {
     /// Documents that answer as if there were none.
     pub(crate) hidden_documents: BTreeSet<String>,
     /// Session tokens that count as expired.
-    pub(crate) expired_tokens: BTreeSet<String>,
+    pub(crate) expired_tokens: Vec<Secret>,
 }
 
 impl Calls {

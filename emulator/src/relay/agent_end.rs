@@ -28,8 +28,8 @@ pub(crate) struct AgentEnd {
     to_worker: mpsc::Sender<FromGateway>,
     from_worker: mpsc::Receiver<Bytes>,
     worker: Worker,
-    /// The gateway's own words, which overtake what waits.
-    words: VecDeque<FromGateway>,
+    /// The comings and goings of the agent's data channel, which overtake what waits.
+    turns: VecDeque<FromGateway>,
     waiting: VecDeque<Bytes>,
     waiting_bytes: usize,
     received: Vec<Bytes>,
@@ -42,7 +42,7 @@ pub(crate) struct AgentEnd {
 /// What happened at the agent's end.
 #[derive(Debug)]
 pub(crate) enum AgentEvent {
-    /// The worker has ended, and all that it sent has been handed out.
+    /// The worker has ended. What it sent last can be had from [`AgentEnd::rest`].
     Complete(TaskComplete),
     /// Messages can be had from [`AgentEnd::received`].
     Received,
@@ -61,7 +61,7 @@ impl AgentEnd {
             to_worker,
             from_worker,
             worker: Worker(worker),
-            words: VecDeque::from([FromGateway::Connected]),
+            turns: VecDeque::from([FromGateway::Connected]),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             received: Vec::with_capacity(READ_BATCH),
@@ -71,15 +71,10 @@ impl AgentEnd {
         }
     }
 
-    /// Queues a message for the worker. The caller asks [`Self::wants_more`] first.
+    /// Queues a message for the worker. Who relays much asks [`Self::wants_more`] first.
     pub(crate) fn push(&mut self, message: Bytes) {
         self.waiting_bytes += message.len();
         self.waiting.push_back(message);
-    }
-
-    /// Queues a message of the gateway's own, ahead of what waits.
-    pub(crate) fn say(&mut self, message: Bytes) {
-        self.words.push_back(FromGateway::Message(message));
     }
 
     /// Returns whether more may be queued.
@@ -90,7 +85,7 @@ impl AgentEnd {
     /// Cuts the agent's data channel until `back_at`: what it sends meanwhile is lost, what is sent to it waits.
     pub(crate) fn cut_until(&mut self, back_at: Instant) {
         if self.back_at.replace(back_at).is_none() {
-            self.words.push_back(FromGateway::Lost);
+            self.turns.push_back(FromGateway::Lost);
         }
     }
 
@@ -103,29 +98,30 @@ impl AgentEnd {
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if self.back_at.is_some_and(|back_at| back_at <= now) {
             self.back_at = None;
-            self.words.push_back(FromGateway::Connected);
+            self.turns.push_back(FromGateway::Connected);
         }
     }
 
-    /// Moves messages until there is something to tell. Sends only if `sends`, takes from the worker only if `reads`.
+    /// Moves messages until there is something to tell; nothing at all unless `flows`. Takes from the worker only if
+    /// `reads`.
     ///
-    /// Dropping the future loses nothing.
-    pub(crate) async fn drive(&mut self, sends: bool, reads: bool) -> AgentEvent {
-        let has_message = sends && self.back_at.is_none() && !self.waiting.is_empty();
-        let has_any = !self.is_deaf && (has_message || !self.words.is_empty());
+    /// Dropping the future loses nothing. After [`AgentEvent::Complete`] there is nothing left to drive.
+    pub(crate) async fn drive(&mut self, flows: bool, reads: bool) -> AgentEvent {
+        let has_message = flows && self.back_at.is_none() && !self.waiting.is_empty();
+        let has_any = !self.is_deaf && (has_message || !self.turns.is_empty());
         tokio::select! {
             () = room(&self.to_worker), if has_any => {
                 self.send_ready(has_message);
                 AgentEvent::Sent
             }
-            count = self.from_worker.recv_many(&mut self.received, READ_BATCH), if reads && !self.is_drained => {
+            count = self.from_worker.recv_many(&mut self.received, READ_BATCH), if flows && reads && !self.is_drained => {
                 self.is_drained = count == 0;
                 if self.back_at.is_some() {
                     self.received.clear();
                 }
                 AgentEvent::Received
             }
-            result = &mut self.worker.0, if self.is_drained => AgentEvent::Complete(result.unwrap_or_else(|error| {
+            result = &mut self.worker.0, if flows => AgentEvent::Complete(result.unwrap_or_else(|error| {
                 TaskComplete { status: TaskStatus::Failed, output: format!("session worker crashed: {error}") }
             })),
             else => pending().await,
@@ -135,6 +131,11 @@ impl AgentEnd {
     /// Returns the messages that the worker sent, in order.
     pub(crate) fn received(&mut self) -> std::vec::Drain<'_, Bytes> {
         self.received.drain(..)
+    }
+
+    /// Returns what a worker that has ended sent last, in order.
+    pub(crate) fn rest(&mut self) -> impl Iterator<Item = Bytes> {
+        std::iter::from_fn(|| self.from_worker.try_recv().ok())
     }
 
     /// Ends the worker: asks it to, waits a while, then drops it with all that it runs.
@@ -161,10 +162,10 @@ impl AgentEnd {
     }
 
     fn send_ready(&mut self, has_message: bool) {
-        while let Some(word) = self.words.pop_front() {
-            match self.to_worker.try_send(word) {
+        while let Some(turn) = self.turns.pop_front() {
+            match self.to_worker.try_send(turn) {
                 Ok(()) => {}
-                Err(mpsc::error::TrySendError::Full(word)) => return self.words.push_front(word),
+                Err(mpsc::error::TrySendError::Full(turn)) => return self.turns.push_front(turn),
                 Err(mpsc::error::TrySendError::Closed(_)) => return self.turn_deaf(),
             }
         }
@@ -183,7 +184,7 @@ impl AgentEnd {
     /// The worker takes no more: what waits for it has no receiver.
     fn turn_deaf(&mut self) {
         self.is_deaf = true;
-        self.words.clear();
+        self.turns.clear();
         self.waiting.clear();
         self.waiting_bytes = 0;
     }

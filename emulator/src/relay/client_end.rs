@@ -9,11 +9,11 @@ use bytes::Bytes;
 
 use crate::socket::{ClientSocket, SocketEvent};
 
-/// How many messages are kept for a client that is away; what comes after them is dropped.
+/// How many messages are kept for a client that is away.
 ///
-/// The agent's reading must not stop with its client: it has acknowledges to send, and an end to reach. All data that is
-/// dropped here is unacknowledged, so the agent sends it again; the first messages are the ones the client needs next.
-const KEPT_MAX: usize = 64;
+/// Nothing more is taken from the agent meanwhile, so these are only what was on its way already: late messages of a
+/// disturbed link, the last ones of an agent that has ended, and the service's own.
+const KEPT_MAX: usize = 2048;
 
 /// The client's end of a session.
 #[derive(Debug, Default)]
@@ -48,13 +48,13 @@ impl ClientEnd {
         match &mut self.socket {
             Some(socket) => socket.push(message),
             None if self.kept.len() < KEPT_MAX => self.kept.push_back(message),
-            None => tracing::debug!(bytes = message.len(), "message dropped: the client is away"),
+            None => tracing::debug!(bytes = message.len(), "message dropped: too many wait for the client"),
         }
     }
 
-    /// Returns whether there is room for more: always while the client is away.
+    /// Returns whether more may come: not while the client is away, so that the agent waits for it and nothing is lost.
     pub(crate) fn wants_more(&self) -> bool {
-        self.socket.as_ref().is_none_or(ClientSocket::wants_more)
+        self.socket.as_ref().is_some_and(ClientSocket::wants_more)
     }
 
     /// Drives the socket, see [`ClientSocket::drive`]; waits for ever without one.

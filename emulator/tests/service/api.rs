@@ -41,9 +41,8 @@ async fn a_call_is_answered_only_if_it_is_signed_right_and_lately() {
     let authorization = ("authorization".to_owned(), "AWS4-HMAC-SHA256 Credential=x".to_owned());
     let answer = caller.post(&[host, target, authorization], "{}").await;
     assert_eq!(answer.code(), "IncompleteSignatureException");
-    let mut tampered = caller.signed_headers("ssm", "AmazonSSM.GetConnectionStatus", "{}");
-    tampered.retain(|(name, _)| name != "never");
-    assert_eq!(caller.post(&tampered, r#"{"Target":"x"}"#).await.code(), "InvalidSignatureException");
+    let of_another_body = caller.signed_headers("ssm", "AmazonSSM.GetConnectionStatus", "{}");
+    assert_eq!(caller.post(&of_another_body, r#"{"Target":"x"}"#).await.code(), "InvalidSignatureException");
 }
 
 #[tokio::test]

@@ -143,15 +143,19 @@ async fn upgrades_are_refused_so_often_or_so_long() {
 }
 
 #[tokio::test]
-async fn publication_messages_reach_the_client_and_a_paused_agent_goes_on_at_a_word() {
-    let (_emulator, _caller, mut channel, faults) = echo().await;
-    assert_eq!(faults.pause_publication(Scope::All).await, 1);
-    let Event::Service(frame) = channel.event().await else { panic!("no message") };
-    assert_eq!(frame.message_type, MessageType::PausePublication);
-    assert_eq!(faults.start_publication(Scope::All).await, 1);
-    let Event::Service(frame) = channel.event().await else { panic!("no message") };
-    assert_eq!(frame.message_type, MessageType::StartPublication);
-    answers(&mut channel, "again").await;
+async fn a_paused_agent_sends_nothing_until_it_is_told_to_go_on() {
+    let (_emulator, caller, _channel, faults) = echo().await;
+    let mut channel = caller.open(&caller.start("SSM-SessionManagerRunShell", json!({})).await).await;
+    channel.send(1, "stty -echo; echo rea''dy; sleep 0.2; echo la''te\n").await;
+    channel.read_until("ready\r\n").await;
+    // An acknowledge lets a paused agent go on, so the last one has to be there first.
+    assert!(channel.ping(Duration::from_secs(10)).await);
+    assert_eq!(faults.pause_publication(channel.id.as_str()).await, 1);
+    assert_eq!(channel.next_service().await, MessageType::PausePublication);
+    assert!(timeout(2 * NOTHING_HAPPENS, channel.event()).await.is_err());
+    assert_eq!(faults.start_publication(channel.id.as_str()).await, 1);
+    assert_eq!(channel.next_service().await, MessageType::StartPublication);
+    channel.read_until("late").await;
 }
 
 #[tokio::test]

@@ -298,6 +298,14 @@ impl Channel {
         }
     }
 
+    /// Waits for a message of the service's own, which must come next, and returns its type.
+    pub(crate) async fn next_service(&mut self) -> MessageType {
+        match self.event().await {
+            Event::Service(frame) => frame.message_type,
+            other => panic!("{other:?} is not the service's"),
+        }
+    }
+
     /// Pings, and says whether the pong comes within `limit`. What else arrives meanwhile is kept.
     pub(crate) async fn ping(&mut self, limit: Duration) -> bool {
         self.socket.send(Message::Ping(Bytes::from_static(b"keepalive"))).await.expect("the socket takes it");

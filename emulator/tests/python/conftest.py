@@ -1,0 +1,61 @@
+"""An emulator for the whole test run, started as a user starts it.
+
+The environment variable SSMWIRE names the command: the `ssmwire` binary, or the emulator's example `serve`.
+"""
+
+import os
+import subprocess
+
+import boto3
+import pytest
+from botocore.config import Config
+
+CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
+
+
+@pytest.fixture(scope="session")
+def environment():
+    """The environment variables that the emulator wants its clients to have."""
+    read_fd, write_fd = os.pipe()
+    command = [os.environ["SSMWIRE"], "emulator", "--port", "0", "--ready-fd", str(write_fd)]
+    emulator = subprocess.Popen(command, pass_fds=[write_fd])
+    os.close(write_fd)
+    variables = {}
+    with os.fdopen(read_fd) as ready:
+        for line in ready:
+            if line == "\n":
+                break
+            name, value = line.rstrip("\n").split("=", 1)
+            variables[name] = value
+    assert variables, "the emulator did not start"
+    yield variables
+    emulator.terminate()
+    assert emulator.wait(timeout=20) == 0
+
+
+@pytest.fixture
+def client(environment, monkeypatch):
+    """Makes a boto3 client of a service from the environment alone."""
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    def make(service, **options):
+        return boto3.session.Session().client(service, config=CONFIG, **options)
+
+    return make
+
+
+@pytest.fixture
+def ssm(client):
+    return client("ssm")
+
+
+@pytest.fixture
+def session(ssm):
+    """The answer to StartSession; the session is ended afterwards."""
+    started = ssm.start_session(Target="local", DocumentName="Emulator-Echo", Reason="pytest")
+    yield started
+    ssm.terminate_session(SessionId=started["SessionId"])
