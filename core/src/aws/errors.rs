@@ -117,7 +117,8 @@ where
             let meta = service.err().meta();
             match meta.code() {
                 Some(code) => {
-                    let text = meta.message().unwrap_or_default().trim_end_matches('.');
+                    // The code says something at least where the service adds no text to it.
+                    let text = meta.message().filter(|text| !text.is_empty()).unwrap_or(code).trim_end_matches('.');
                     from_answer(call, profile, &Answer { code, text, status }).with_aws_code(code)
                 }
                 None => from_unreadable(call, status),

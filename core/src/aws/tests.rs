@@ -176,6 +176,7 @@ async fn every_row_of_the_error_table() {
         (400, "ExpiredTokenException", "expired", Kind::CredentialsUnavailable, "are not valid: expired"),
         (403, "UnrecognizedClientException", "unknown", Kind::CredentialsUnavailable, "are not valid: unknown"),
         (403, "InvalidSignatureException", "clock", Kind::CredentialsUnavailable, "signature"),
+        (400, "AccessDeniedException", "", Kind::AccessDenied, "was refused: AccessDeniedException"),
         (400, "SomethingNew", "odd", Kind::Api, "`SomethingNew`: odd"),
         (500, "InternalServerError", "sorry", Kind::Api, "`InternalServerError`: sorry"),
     ];
