@@ -71,6 +71,19 @@ fn the_environment_comes_as_json_and_the_port_as_wished() {
 }
 
 #[test]
+fn nobody_can_guess_the_keys_of_an_emulator() {
+    let (one, other) = (Running::start(&[]), Running::start(&[]));
+    let url = one.variable("AWS_ENDPOINT_URL_SSM").to_owned();
+    let mut client = other.client(&["run", "local", "--", "true"]);
+    let output = client.env("AWS_ENDPOINT_URL_SSM", url).output().expect("ended");
+    assert_eq!(output.status.code(), Some(255));
+    assert!(text(&output.stderr).contains("code: InvalidSignatureException"), "{}", text(&output.stderr));
+    for emulator in [one, other] {
+        emulator.end(Signal::TERM);
+    }
+}
+
+#[test]
 fn a_client_that_is_told_to_end_leaves_no_session_behind() {
     let emulator = Running::start(&[]);
     let mut client = emulator.client(&["run", "local", "--", "sh", "-c", "echo $$; exec sleep 100"]);
