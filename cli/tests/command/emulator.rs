@@ -49,9 +49,10 @@ impl Running {
 
 #[test]
 fn an_emulator_serves_any_client_that_its_environment_points_at_it() {
-    let emulator = Running::start(&["--target", "i-0123456789abcdef0"]);
+    let emulator = Running::start(&["--target", "i-0123456789abcdef0", "--region", "ap-south-1"]);
     let output = emulator.client(&["run", "i-0123456789abcdef0", "--", "echo", "hi"]).output().expect("ended");
     assert_eq!((text(&output.stdout), text(&output.stderr)), ("hi\n".into(), String::new()));
+    assert_eq!(emulator.variable("AWS_REGION"), "ap-south-1");
     let exports: String = emulator.environment.iter().map(|(name, value)| format!("export {name}={value}\n")).collect();
     assert_eq!(emulator.end(Signal::TERM), (Some(0), exports));
 }
