@@ -38,6 +38,8 @@ pub(super) struct Handshake {
 enum State {
     /// Nothing has come; a session without handshake stays here.
     Waiting,
+    /// Nothing has come for so long that there will be no handshake, it seems.
+    Presumed,
     /// The request waits for the data key. `at` is the KMS action's place among the answers.
     NeedsKey {
         processed: Vec<ProcessedAction>,
@@ -74,10 +76,10 @@ impl Handshake {
         Self { state: State::Waiting, agent_version: None, kind: None, cipher: None }
     }
 
-    /// Takes the agent's request. A second one is ignored: answering it would block the agent's reader for good
-    /// (PROTOCOL §7.3).
+    /// Takes the agent's request; one that comes after all is as good as any. A second one is ignored: answering it
+    /// would block the agent's reader for good (PROTOCOL §7.3).
     pub(super) fn handle_request(&mut self, payload: &[u8], config: &Config) -> Result<Next> {
-        if !matches!(self.state, State::Waiting) {
+        if !matches!(self.state, State::Waiting | State::Presumed) {
             return Ok(Next::Nothing);
         }
         let request = HandshakeRequest::parse(payload)
@@ -164,12 +166,22 @@ impl Handshake {
         self.kind = Some(SessionKind::Shell);
     }
 
+    /// Nothing comes, though the agent is there: the session is a shell, unless a request comes after all.
+    pub(super) fn presume(&mut self) {
+        self.state = State::Presumed;
+        self.kind = Some(SessionKind::Shell);
+    }
+
+    pub(super) fn is_presumed(&self) -> bool {
+        matches!(self.state, State::Presumed)
+    }
+
     pub(super) fn is_waiting(&self) -> bool {
         matches!(self.state, State::Waiting)
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        matches!(self.state, State::Complete)
+        matches!(self.state, State::Complete | State::Presumed)
     }
 
     pub(super) fn kind(&self) -> Option<SessionKind> {

@@ -129,3 +129,62 @@ fn the_probe_waits_while_the_service_has_paused_the_sending() {
     rig.service(crate::proto::frame::MessageType::StartPublication, bytes::Bytes::new());
     assert_eq!(data(&rig.drain()).len(), 1);
 }
+
+/// A session that was taken for a silent program's, three seconds after it began.
+fn presumed() -> Rig {
+    let mut rig = Rig::new();
+    rig.connect();
+    let probe = rig.advance(SECOND * 2);
+    rig.acknowledge_all(&probe);
+    rig.advance(SECOND);
+    assert_eq!(rig.event(), Some(Event::Ready));
+    rig
+}
+
+#[test]
+fn a_handshake_that_begins_after_all_is_gone_through() {
+    let mut rig = presumed();
+    rig.advance(SECOND * 40);
+    rig.data(PayloadType::HandshakeRequest, &request(&[session_type("NonInteractiveCommands")]));
+    assert_eq!(response(&rig.settle()).processed[0].status, 1);
+    assert!(!rig.connection.is_ready() && !rig.connection.is_writable());
+    rig.advance(SECOND);
+    rig.complete("");
+    assert_eq!(rig.connection.kind(), Some(SessionKind::Command));
+    assert!(rig.connection.is_ready());
+    assert_eq!(rig.event(), None, "it is told once");
+}
+
+#[test]
+fn a_handshake_after_input_fails_because_the_input_is_lost() {
+    let mut rig = presumed();
+    rig.write(b"x");
+    rig.settle();
+    rig.data(PayloadType::HandshakeRequest, &request(&[session_type("Standard_Stream")]));
+    rig.assert_failed(Kind::HandshakeFailed);
+}
+
+#[test]
+fn output_after_a_presumption_confirms_it() {
+    let mut rig = presumed();
+    rig.output(b"$ ");
+    rig.data(PayloadType::HandshakeRequest, &request(&[session_type("Standard_Stream")]));
+    assert!(data(&rig.settle()).is_empty(), "a request after output is no beginning");
+    assert_eq!(rig.read(), b"$ ");
+    assert_eq!(rig.event(), None);
+}
+
+#[test]
+fn a_new_connection_gives_the_agent_another_moment_for_its_handshake() {
+    let mut rig = Rig::new();
+    rig.connect();
+    let probe = rig.advance(SECOND * 2);
+    rig.acknowledge_all(&probe);
+    rig.connection.handle_lost();
+    rig.advance(SECOND * 60);
+    rig.connect();
+    rig.advance(Duration::from_millis(999));
+    assert_eq!(rig.event(), None);
+    rig.advance(Duration::from_millis(1));
+    assert_eq!(rig.event(), Some(Event::Ready));
+}

@@ -1,0 +1,193 @@
+//! What the application does with a connection, and what it may ask.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::input::{Finish, InputState};
+use super::{Connection, Stats, Step, StreamId};
+use crate::proto::buffer::Buffer;
+use crate::proto::handshake::SessionKind;
+use crate::proto::payload::Size;
+use crate::{Error, Kind, Result};
+
+/// Bytes of one message's payload, as the official client sends them (PROTOCOL §6.2).
+const PAYLOAD_MAX: usize = 1024;
+/// What a command without a terminal understands: interrupt and quit (PROTOCOL §10.5).
+const SIGNALS: [u8; 2] = [0x03, 0x1c];
+
+impl Connection {
+    /// Reads what has arrived.
+    pub fn read(&mut self, id: StreamId, target: &mut [u8]) -> Step<usize> {
+        match self.buffer(id).read(target) {
+            0 if !target.is_empty() => self.ended(),
+            count => {
+                self.make_room();
+                Step::Done(count)
+            }
+        }
+    }
+
+    /// Reads what has arrived without copying it: between a byte and 64 KiB.
+    pub fn read_block(&mut self, id: StreamId) -> Step<Bytes> {
+        match self.buffer(id).read_block() {
+            None => self.ended(),
+            Some(block) => {
+                self.make_room();
+                Step::Done(block)
+            }
+        }
+    }
+
+    /// Accepts input, as much as fits the window: never zero of more than zero bytes, that is [`Step::Blocked`].
+    ///
+    /// Nothing is accepted before the far side can take it. A command without a terminal has no input; it takes the
+    /// interrupt and quit characters as signals, and anything else fails with [`Kind::Unsupported`].
+    pub fn write(&mut self, now: Instant, data: &[u8]) -> Step<usize> {
+        if let Some(outcome) = &self.outcome {
+            let ended = || Error::new(Kind::BadHandle, "the session has ended");
+            return Step::Failed(outcome.clone().err().unwrap_or_else(ended));
+        }
+        if self.input.finish != Finish::No {
+            return Step::Failed(Error::new(Kind::BadHandle, "the stream was finished"));
+        }
+        if data.is_empty() {
+            return Step::Done(0);
+        }
+        if self.handshake.kind() == Some(SessionKind::Command) && data.iter().any(|byte| !SIGNALS.contains(byte)) {
+            return Step::Failed(Error::new(Kind::Unsupported, "a command without a terminal has no standard input"));
+        }
+        self.open_input(now);
+        let mut accepted = 0;
+        while self.is_writable() && accepted < data.len() {
+            let room = self.config.window_bytes - self.outbound.payload_bytes();
+            let count = room.min(PAYLOAD_MAX).min(data.len() - accepted);
+            let piece = &data[accepted..accepted + count];
+            if let Err(error) = self.push_input(now, piece) {
+                self.fail(error.clone());
+                return Step::Failed(error);
+            }
+            accepted += count;
+        }
+        if accepted == 0 { Step::Blocked } else { Step::Done(accepted) }
+    }
+
+    /// Says that no more input comes. A terminal gets its end-of-input character: once, or twice in the middle of a
+    /// line, where the first one only ends the line.
+    pub fn finish(&mut self) {
+        if self.input.finish == Finish::No {
+            self.input.finish = Finish::Wanted;
+        }
+    }
+
+    /// Tells the far terminal its size, as soon as there is a terminal.
+    pub fn resize(&mut self, size: Size) {
+        self.size = Some(size);
+    }
+
+    /// Nobody will read any more: what has arrived and what arrives is let go, so that the end of the session can be
+    /// heard.
+    pub fn abandon(&mut self) {
+        self.is_abandoned = true;
+        (self.stdio, self.stderr) = (Buffer::default(), Buffer::default());
+        self.is_full = false;
+    }
+
+    /// Ends the session with a reason of the caller's own. What had arrived can still be read.
+    pub fn close(&mut self, outcome: Result<()>) {
+        self.outcome.get_or_insert(outcome);
+    }
+
+    /// Returns whether a read would return something else than [`Step::Blocked`].
+    pub fn is_readable(&self, id: StreamId) -> bool {
+        let buffer = match id {
+            StreamId::Stdio => &self.stdio,
+            StreamId::Stderr => &self.stderr,
+        };
+        buffer.len() > 0 || self.outcome.is_some()
+    }
+
+    /// Returns whether a write of input would be accepted now.
+    pub fn is_writable(&self) -> bool {
+        self.input.state == InputState::Open
+            && self.outbound.payload_bytes() < self.config.window_bytes
+            && self.outbound.len() < self.config.window_messages
+    }
+
+    /// Returns whether everything that was accepted is acknowledged.
+    pub fn is_flushed(&self) -> bool {
+        self.outbound.is_empty() && self.input.finish != Finish::Wanted
+    }
+
+    /// Returns whether the agent is ready: what the session is, is known.
+    pub fn is_ready(&self) -> bool {
+        self.handshake.is_complete()
+    }
+
+    /// Returns whether something waits to be sent at once; the driver need not be woken otherwise.
+    pub fn wants_transmit(&self) -> bool {
+        let has_new = self.outbound.has_unsent() || self.has_pending();
+        self.link.is_up && (self.inbound.owes() || self.link.opening.is_some() || has_new && !self.link.is_paused)
+    }
+
+    /// Returns how the session ended; `None` while it goes on.
+    pub fn outcome(&self) -> Option<&Result<()>> {
+        self.outcome.as_ref()
+    }
+
+    /// Returns whether the service has said that the session is over: there is nothing left to terminate.
+    pub fn is_ended_by_service(&self) -> bool {
+        self.is_ended_by_service
+    }
+
+    /// Returns what kind of session it is, once that is known.
+    pub fn kind(&self) -> Option<SessionKind> {
+        self.handshake.kind()
+    }
+
+    /// Returns the agent's version; unknown for sessions without handshake.
+    pub fn agent_version(&self) -> Option<&str> {
+        self.handshake.agent_version()
+    }
+
+    /// Returns the command's exit code, once the agent has told it.
+    pub fn exit_code(&self) -> Option<i32> {
+        self.exit_code
+    }
+
+    /// Returns the counters.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            duplicates: self.inbound.duplicates(),
+            resent: self.outbound.resent(),
+            unread: (self.stdio.len() + self.stderr.len()) as u64,
+            unacknowledged: self.outbound.payload_bytes() as u64,
+            rtt_us: self.outbound.rtt().smoothed().as_micros() as u64,
+            ..self.stats
+        }
+    }
+}
+
+impl Connection {
+    fn ended<T>(&self) -> Step<T> {
+        match &self.outcome {
+            None => Step::Blocked,
+            Some(Ok(())) => Step::End,
+            Some(Err(error)) => Step::Failed(error.clone()),
+        }
+    }
+
+    fn buffer(&mut self, id: StreamId) -> &mut Buffer {
+        match id {
+            StreamId::Stdio => &mut self.stdio,
+            StreamId::Stderr => &mut self.stderr,
+        }
+    }
+
+    /// Reading begins again when a quarter of the room is free: not for every byte that the reader takes.
+    fn make_room(&mut self) {
+        if self.is_full && self.unread() <= self.config.unread_max / 4 * 3 {
+            self.is_full = false;
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a connection is told about its session, and its limits.
+
+use std::time::Duration;
+
+use crate::proto::payload::Size;
+use crate::proto::version::CLIENT_VERSION;
+
+/// What a [`Connection`] is told about its session, and its limits.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The session's id.
+    pub session_id: String,
+    /// The target as StartSession was given it; needed for encrypted sessions only (PROTOCOL §8.2).
+    pub target: Option<String>,
+    /// The version to announce.
+    pub client_version: String,
+    /// Refuse the handshake of an agent that is not newer than this, before it does anything: the session then fails
+    /// with [`Kind::Unsupported`].
+    pub agent_newer_than: Option<&'static str>,
+    /// The terminal's size, sent as soon as there is a terminal.
+    pub size: Option<Size>,
+    /// Bytes that may wait for the reader; at least one message.
+    pub unread_max: usize,
+    /// Messages that may wait for one before them.
+    pub reorder_max: usize,
+    /// Payload bytes that may be unacknowledged.
+    pub window_bytes: usize,
+    /// Messages that may be unacknowledged.
+    pub window_messages: usize,
+    /// From the open data channel until the agent is ready.
+    pub handshake: Duration,
+    /// How long acknowledges may stay away.
+    pub stall: Duration,
+    /// Silence after which a ping is sent.
+    pub ping_interval: Duration,
+    /// How long a ping may stay unanswered.
+    pub pong: Duration,
+}
+
+impl Config {
+    /// Makes the defaults for a session.
+    pub fn new(session_id: impl Into<String>) -> Self {
+        let timeouts = crate::Timeouts::default();
+        Self {
+            session_id: session_id.into(),
+            target: None,
+            client_version: CLIENT_VERSION.to_owned(),
+            agent_newer_than: None,
+            size: None,
+            unread_max: 16 << 20,
+            reorder_max: 10_000,
+            window_bytes: 256 << 10,
+            window_messages: 5_000,
+            handshake: timeouts.handshake,
+            stall: timeouts.stall,
+            ping_interval: timeouts.ping_interval,
+            pong: timeouts.pong,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What the agent and the service send, message by message.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::input::{FIRST_OUTPUT, InputState, Probe};
+use super::{Connection, Event};
+use crate::proto::closing;
+use crate::proto::frame::Frame;
+use crate::proto::handshake::{Next, SessionKind};
+use crate::proto::payload::{Acknowledge, ChannelClosed, ExitCode, PayloadType};
+use crate::{Error, Kind, Result};
+
+impl Connection {
+    pub(super) fn handle_output(&mut self, now: Instant, frame: Frame) {
+        // Data from the agent shows that it is there, as it shows the agent that we are (PROTOCOL §4.1).
+        self.link.is_paused = false;
+        self.inbound.accept(frame);
+        while let Some(frame) = self.inbound.poll_ordered() {
+            self.stats.messages_in += 1;
+            self.stats.bytes_in += frame.payload.len() as u64;
+            if let Err(error) = self.dispatch(now, &frame) {
+                return self.fail(error);
+            }
+        }
+        self.is_full |= self.unread() >= self.config.unread_max;
+        if self.is_full {
+            self.liveness.suspend();
+        }
+    }
+
+    fn dispatch(&mut self, now: Instant, frame: &Frame) -> Result<()> {
+        let kind = PayloadType::from(frame.payload_type);
+        match kind {
+            PayloadType::HandshakeRequest => {
+                self.withdraw_presumption(now)?;
+                let next = self.handshake.handle_request(&frame.payload, &self.config);
+                self.follow(now, next);
+            }
+            PayloadType::ChallengeRequest => {
+                let answer = self.handshake.handle_challenge(&frame.payload)?;
+                self.push(now, PayloadType::ChallengeResponse, answer);
+            }
+            PayloadType::HandshakeComplete if !self.handshake.is_complete() => {
+                let message = self.handshake.handle_complete(&frame.payload)?;
+                if !message.is_empty() {
+                    self.push_event(Event::CustomerMessage(message));
+                }
+                self.input.state = match self.handshake.kind() {
+                    Some(SessionKind::Shell) => InputState::OpensAt(now + FIRST_OUTPUT),
+                    _ => InputState::Open,
+                };
+                self.announce();
+            }
+            PayloadType::Output | PayloadType::StdErr | PayloadType::ExitCode => {
+                self.take_data(kind, &frame.payload)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn take_data(&mut self, kind: PayloadType, payload: &Bytes) -> Result<()> {
+        if self.handshake.is_waiting() || self.handshake.is_presumed() {
+            self.handshake.skip();
+            self.announce();
+        } else if !self.handshake.is_complete() && self.handshake.cipher().is_none() {
+            // Before the keys are agreed on, clear text would be a downgrade.
+            return Err(Error::protocol("the agent sent data before its handshake was complete"));
+        }
+        self.input.state = InputState::Open;
+        let opened;
+        let data = match self.handshake.cipher() {
+            Some(cipher) => {
+                opened = cipher.open(payload)?;
+                &opened
+            }
+            None => payload,
+        };
+        match kind {
+            PayloadType::Output | PayloadType::StdErr if self.is_abandoned => {}
+            PayloadType::StdErr => self.stderr.push(data),
+            PayloadType::ExitCode => self.exit_code = ExitCode::parse(data).map(|code| code.0),
+            _ => self.stdio.push(data),
+        }
+        Ok(())
+    }
+
+    pub(super) fn handle_acknowledge(&mut self, now: Instant, payload: &[u8]) {
+        self.link.is_paused = false;
+        let Some(sequence) = Acknowledge::parse_sequence(payload) else { return };
+        if self.outbound.acknowledge(now, sequence) {
+            self.link.progress = now;
+        }
+        if let InputState::Waiting { probe } = &mut self.input.state
+            && matches!(*probe, Probe::Sent { sequence } if self.outbound.is_acknowledged(sequence))
+        {
+            *probe = Probe::Acknowledged { at: now };
+        }
+    }
+
+    pub(super) fn handle_channel_closed(&mut self, payload: &[u8]) {
+        let outcome = closing::outcome(&ChannelClosed::parse(payload)).and_then(|()| {
+            if self.inbound.has_gap() {
+                let lost = "the session ended before all of its output had arrived";
+                return Err(Error::new(Kind::ConnectionLost, lost));
+            }
+            if !self.is_ready() {
+                return Err(Error::new(Kind::Terminated, "the session was ended before the agent was ready"));
+            }
+            Ok(())
+        });
+        self.is_ended_by_service = true;
+        self.outcome.get_or_insert(outcome);
+    }
+
+    pub(super) fn follow(&mut self, now: Instant, next: Result<Next>) {
+        match next {
+            Ok(Next::Nothing) => {}
+            Ok(Next::NeedKey(request)) => self.push_event(Event::NeedDataKey(request)),
+            Ok(Next::Respond(response, failure)) => {
+                self.push(now, PayloadType::HandshakeResponse, response);
+                if let Some(error) = failure {
+                    self.fail(error);
+                }
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Tells once that the agent is ready.
+    pub(super) fn announce(&mut self) {
+        if !std::mem::replace(&mut self.is_announced, true) {
+            self.push_event(Event::Ready);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What goes in and out of a connection.
+
+use bytes::Bytes;
+
+use crate::Error;
+use crate::proto::handshake::KeyRequest;
+
+/// One of a session's byte streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StreamId {
+    /// Standard output to read, the terminal's input to write.
+    Stdio,
+    /// Standard error, to read; it stays empty where the agent merges it into standard output.
+    Stderr,
+}
+
+/// What a non-waiting operation came to.
+#[derive(Debug)]
+pub enum Step<T> {
+    /// Done.
+    Done(T),
+    /// Not now; try again after the next turn.
+    Blocked,
+    /// The stream has ended, and nothing was lost.
+    End,
+    /// The stream has failed; what had arrived before was delivered.
+    Failed(Error),
+}
+
+/// What to put on the websocket next.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Transmit {
+    /// A text message: the one that opens the channel. It contains the token.
+    Text(String),
+    /// A binary message.
+    Binary(Bytes),
+    /// A websocket ping.
+    Ping,
+}
+
+/// What the caller of a [`Connection`] must know or answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The agent's message for the user.
+    CustomerMessage(String),
+    /// The session is encrypted: answer with [`Connection::handle_data_key`].
+    NeedDataKey(KeyRequest),
+    /// The agent is ready.
+    Ready,
+    /// The connection is dead though it is not closed: drop it and resume.
+    Unresponsive,
+}
+
+/// Counters of one session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Payload bytes received in order.
+    pub bytes_in: u64,
+    /// Payload bytes accepted for sending.
+    pub bytes_out: u64,
+    /// Data messages received in order.
+    pub messages_in: u64,
+    /// Data messages made.
+    pub messages_out: u64,
+    /// Messages received more than once.
+    pub duplicates: u64,
+    /// Messages that could not be read.
+    pub unreadable: u64,
+    /// Messages sent again because their acknowledge was late.
+    pub resent: u64,
+    /// Connections that were opened after the first.
+    pub reconnects: u64,
+    /// Bytes that wait for the reader.
+    pub unread: u64,
+    /// Payload bytes that are not acknowledged.
+    pub unacknowledged: u64,
+    /// The smoothed round-trip time to the agent, in microseconds.
+    pub rtt_us: u64,
+}
