@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand};
 
 use crate::skeleton::Skeleton;
+
+/// What the options are called that every command takes.
+const GLOBAL: &str = "Global options";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -19,7 +22,7 @@ pub(crate) struct CommandLine {
     #[command(flatten)]
     pub(crate) service: ServiceOptions,
     /// Log what happens to standard error; tokens, keys and what a session carries are never logged
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) debug: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -29,22 +32,22 @@ pub(crate) struct CommandLine {
 #[derive(Debug, Default, Args)]
 pub(crate) struct ServiceOptions {
     /// Need no AWS account: use an emulator inside this process, with this machine as the target `local`
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) local: bool,
     /// The AWS region
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) region: Option<String>,
     /// The profile of the AWS configuration
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) profile: Option<String>,
     /// The URL of the Systems Manager API, instead of the region's own
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "URL")]
     pub(crate) endpoint_url: Option<String>,
     /// A file of CA certificates to trust, instead of the system's
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub(crate) ca_bundle: Option<PathBuf>,
     /// Accept any TLS certificate
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) no_verify_ssl: bool,
 }
 
@@ -164,29 +167,35 @@ impl CommandLine {
     {
         let line = <Self as Parser>::try_parse_from(args)?;
         // Not a rule of the parser's, which does not see conflicts between options before and after the command.
-        match line.service.useless_with_local() {
-            Some(option) if line.service.local => Err(conflict("--local", option)),
-            _ => Ok(line),
+        match line.useless_option() {
+            Some((option, beside)) => Err(conflict(option, beside)),
+            None => Ok(line),
         }
     }
-}
 
-impl ServiceOptions {
-    fn useless_with_local(&self) -> Option<&'static str> {
+    /// Returns an option that could have no effect, and beside what.
+    fn useless_option(&self) -> Option<(&'static str, &'static str)> {
+        let service = &self.service;
+        let is_emulator = matches!(self.command, Command::Emulator(_));
+        let beside = match (is_emulator, service.local) {
+            (true, _) => "emulator",
+            (_, true) => "--local",
+            _ => return None,
+        };
         let given = [
-            ("--region", self.region.is_some()),
-            ("--profile", self.profile.is_some()),
-            ("--endpoint-url", self.endpoint_url.is_some()),
-            ("--ca-bundle", self.ca_bundle.is_some()),
-            ("--no-verify-ssl", self.no_verify_ssl),
+            ("--local", service.local && is_emulator),
+            ("--region", service.region.is_some() && !is_emulator),
+            ("--profile", service.profile.is_some()),
+            ("--endpoint-url", service.endpoint_url.is_some()),
+            ("--ca-bundle", service.ca_bundle.is_some()),
+            ("--no-verify-ssl", service.no_verify_ssl),
         ];
-        given.into_iter().find_map(|(option, given)| given.then_some(option))
+        given.into_iter().find_map(|(option, given)| given.then_some((option, beside)))
     }
 }
 
-fn conflict(option: &str, other: &str) -> clap::Error {
-    use clap::CommandFactory;
-    let message = format!("the argument '{option}' cannot be used with '{other}'");
+fn conflict(option: &str, beside: &str) -> clap::Error {
+    let message = format!("the argument '{option}' cannot be used with '{beside}'");
     CommandLine::command().error(clap::error::ErrorKind::ArgumentConflict, message)
 }
 
@@ -201,7 +210,6 @@ fn seconds(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
     use clap::error::ErrorKind;
 
     fn parse(line: &str) -> Result<CommandLine, clap::Error> {
@@ -250,9 +258,12 @@ mod tests {
     }
 
     #[test]
-    fn the_local_emulator_takes_no_options_of_aws() {
+    fn emulators_take_no_options_of_aws() {
         assert_eq!(refusal("ssmwire --local shell local --region r"), ErrorKind::ArgumentConflict);
         assert_eq!(refusal("ssmwire --profile p --local shell local"), ErrorKind::ArgumentConflict);
+        assert_eq!(refusal("ssmwire --local emulator"), ErrorKind::ArgumentConflict);
+        assert_eq!(refusal("ssmwire emulator --profile p"), ErrorKind::ArgumentConflict);
+        parse("ssmwire emulator --region r").expect("valid");
         assert!(parse("ssmwire shell local --local").expect("valid").service.local);
     }
 

@@ -36,23 +36,18 @@ pub(crate) async fn attach(client: &Client, request: StartSession) -> Result<Exi
     Ok(Exit::remote(session.exit_code().await?))
 }
 
-/// Copies one remote stream to its end, and waits until all of it is written.
-pub(crate) async fn copy(from: &ByteStream, to: &Output) -> Result<(), Halt> {
-    while let Some(block) = from.read_block().await? {
-        to.write(block).await?;
-    }
-    to.flush().await
-}
-
 /// Copies the output of a command, which takes no input.
 async fn watch(session: &Session) -> Result<(), Halt> {
     let (stdout, stderr) = (Output::stdout()?, Output::stderr()?);
     let (remote_stdout, remote_stderr) = (session.stdio(), session.stderr());
     let copied = async { tokio::try_join!(copy(&remote_stdout, &stdout), copy(&remote_stderr, &stderr)) };
-    tokio::select! {
+    let outcome = tokio::select! {
         outcome = copied => outcome.map(drop),
         never = tell_events(session, "\n") => match never {},
-    }
+    };
+    stdout.flush().await?;
+    stderr.flush().await?;
+    outcome
 }
 
 /// Joins a terminal session with the terminal or the pipes here.
@@ -68,11 +63,20 @@ async fn interact(session: &Session, terminal: Option<&Terminal>) -> Result<(), 
         Err(problem) = follow_terminal(session, terminal.zip(raw.as_ref())) => Err(problem.into()),
         never = tell_events(session, newline) => match never {},
     };
+    stdout.flush().await?;
     if raw.is_some() && matches!(outcome, Err(Halt::Failed(_))) {
         // The far side left the cursor wherever it was.
         message::tell("\n", newline);
     }
     outcome
+}
+
+/// Copies one remote stream to its end.
+async fn copy(from: &ByteStream, to: &Output) -> Result<(), Halt> {
+    while let Some(block) = from.read_block().await? {
+        to.write(block).await?;
+    }
+    Ok(())
 }
 
 /// Sends what comes in on standard input, then its end. Goes on for ever: what ends a session is its output.

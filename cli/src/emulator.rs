@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use ssmwire::{Error, Result};
-use ssmwire_emulator::{AgentProfile, Emulator};
+use ssmwire_emulator::AgentProfile;
 
 use crate::args::EmulatorOptions;
 use crate::exit::{Exit, Halt};
@@ -16,11 +16,18 @@ use crate::output::Output;
 use crate::signals::Signals;
 
 /// Serves until a signal asks it to end, which is the way it is meant to end.
-pub(crate) async fn serve(options: &EmulatorOptions, signals: &mut Signals) -> Result<Exit, Halt> {
-    let mut builder = Emulator::builder().bind(SocketAddr::from((Ipv4Addr::LOCALHOST, options.port)));
+pub(crate) async fn serve(
+    options: &EmulatorOptions,
+    region: Option<&str>,
+    signals: &mut Signals,
+) -> Result<Exit, Halt> {
+    let mut builder = local::emulator().bind(SocketAddr::from((Ipv4Addr::LOCALHOST, options.port)));
     for target in &options.target {
         let agent = AgentProfile { is_faithful: options.faithful, ..local::this_machine() };
         builder = builder.target(target, agent);
+    }
+    if let Some(region) = region {
+        builder = builder.region(region);
     }
     let emulator = builder.start().await?;
     let environment = emulator.environment();

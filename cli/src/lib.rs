@@ -25,14 +25,15 @@ mod start_session;
 mod terminal;
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bytes::Bytes;
 use ssmwire::{Client, Error, Kind, Result};
 
-use crate::args::{Command, CommandLine, ServiceOptions};
+use crate::args::{Command, CommandLine, ServiceOptions, StartSessionOptions};
 use crate::exit::{Exit, Halt};
+use crate::output::Output;
 use crate::service::Service;
 use crate::signals::Signals;
 
@@ -73,13 +74,7 @@ fn tell_usage(answer: &clap::Error) -> Exit {
     if answer.use_stderr() { Exit::USAGE } else { Exit::SUCCESS }
 }
 
-/// Does what needs no service at once, and everything else on a runtime that ends with it.
 fn execute(line: CommandLine) -> Result<Exit, Halt> {
-    if let Command::StartSession(options) = &line.command
-        && let Some(skeleton) = options.generate_cli_skeleton
-    {
-        return print(skeleton.text());
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build();
     let runtime = runtime.map_err(|problem| {
         Error::new(Kind::Internal, format!("no threads can be started: {problem}")).with_source(problem)
@@ -92,7 +87,7 @@ fn execute(line: CommandLine) -> Result<Exit, Halt> {
 async fn perform(line: CommandLine) -> Result<Exit, Halt> {
     let mut signals = Signals::listen()?;
     match line.command {
-        Command::Emulator(options) => emulator::serve(&options, &mut signals).await,
+        Command::Emulator(options) => emulator::serve(&options, line.service.region.as_deref(), &mut signals).await,
         Command::Run(options) => {
             let targets = run::targets(&options)?;
             let work = async |client: &Client| run::run(client, &options, targets).await;
@@ -102,6 +97,9 @@ async fn perform(line: CommandLine) -> Result<Exit, Halt> {
             let request = start_session::shell(options);
             let work = async |client: &Client| attach::attach(client, request).await;
             with_service(&line.service, &mut signals, work).await
+        }
+        Command::StartSession(StartSessionOptions { generate_cli_skeleton: Some(skeleton), .. }) => {
+            print(skeleton.text()).await
         }
         Command::StartSession(options) => {
             let request = start_session::request(&options)?;
@@ -136,15 +134,9 @@ async fn with_service(
 }
 
 /// Prints what was asked for instead of a session.
-fn print(text: &str) -> Result<Exit, Halt> {
-    use std::io::ErrorKind::BrokenPipe;
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Ok(()) => Ok(Exit::SUCCESS),
-        Err(problem) if problem.kind() == BrokenPipe => Err(Halt::BrokenPipe),
-        Err(problem) => {
-            let error = Error::invalid_argument("stdout", format_args!("cannot be written: {problem}"));
-            Err(Halt::Unwritable(error.with_source(problem)))
-        }
-    }
+async fn print(text: &'static str) -> Result<Exit, Halt> {
+    let stdout = Output::stdout()?;
+    stdout.write(Bytes::from_static(text.as_bytes())).await?;
+    stdout.flush().await?;
+    Ok(Exit::SUCCESS)
 }

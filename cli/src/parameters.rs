@@ -129,7 +129,7 @@ impl Shorthand<'_> {
         let body = &self.text[self.index + quote.len_utf8()..];
         let quotes = || body.match_indices(quote).map(|(at, _)| at);
         // Where every quote has its backslash, the last one ends the value all the same, as in `"C:\dir\"`.
-        let end = quotes().find(|at| !body[..*at].ends_with('\\')).or_else(|| quotes().last());
+        let end = quotes().find(|at| !body[..*at].ends_with('\\')).or_else(|| quotes().next_back());
         let Some(end) = end else {
             let expected = if quote == '"' { "<double quoted>" } else { "<singled quoted>" };
             return Err(self.unexpected(expected, "<none>"));
@@ -209,7 +209,7 @@ impl Place {
             Place::First => "\"',]}",
             Place::Following => "\"',=",
         };
-        !special.contains(c) && !(first && c.is_whitespace())
+        !(special.contains(c) || first && c.is_whitespace())
     }
 }
 

@@ -46,10 +46,10 @@ pub(crate) async fn run(client: &Client, options: &RunOptions, targets: Vec<Stri
     let (stdout, stderr) = (Output::stdout()?, Output::stderr()?);
     let run = Run { client, options, labelled: targets.len() > 1, stdout, stderr };
     let ends = stream::iter(targets).map(|target| run.on(target)).buffer_unordered(CONCURRENT_TARGETS_MAX);
-    let worst = ends.try_fold(Exit::SUCCESS, |worst, end| ready(Ok(worst.max(end)))).await?;
+    let worst = ends.try_fold(Exit::SUCCESS, |worst, end| ready(Ok(worst.max(end)))).await;
     run.stdout.flush().await?;
     run.stderr.flush().await?;
-    Ok(worst)
+    worst
 }
 
 struct Run<'a> {
@@ -86,7 +86,7 @@ impl Run<'_> {
         let deadline = self.options.timeout.map(|limit| Instant::now() + limit);
         let started = async { Ok(self.client.command(target, self.command()).start().await?) };
         match self.before(deadline, started).await {
-            Ok(command) => self.before(deadline, self.show(target, &command)).await,
+            Ok(command) => self.show(target, &command, deadline).await,
             // Nothing has run: the whole run knows other ways to the same end.
             Err(Halt::Failed(error)) if is_refusal(&error) => {
                 tracing::debug!(target, %error, "the output comes at the end");
@@ -96,10 +96,18 @@ impl Run<'_> {
         }
     }
 
-    async fn show(&self, target: &str, command: &RunningCommand) -> Result<Exit, Halt> {
+    async fn show(&self, target: &str, command: &RunningCommand, deadline: Option<Instant>) -> Result<Exit, Halt> {
         let (stdout, stderr) = (command.stdout(), command.stderr());
-        tokio::try_join!(self.copy(target, &stdout, &self.stdout), self.copy(target, &stderr, &self.stderr))?;
-        Ok(Exit::remote(command.wait().await?.code()))
+        let (mut ours, mut errors) = (self.sink(target, &self.stdout), self.sink(target, &self.stderr));
+        let shown = async {
+            tokio::try_join!(ours.copy(&stdout), errors.copy(&stderr))?;
+            Ok(Exit::remote(command.wait().await?.code()))
+        };
+        let outcome = self.before(deadline, shown).await;
+        // Whatever went wrong, the beginning of a line may say why.
+        ours.finish().await?;
+        errors.finish().await?;
+        outcome
     }
 
     async fn before<T>(
@@ -121,8 +129,11 @@ impl Run<'_> {
             Ok(output) => (output.stdout.as_slice(), output.stderr.as_slice()),
             Err(error) => error.partial().map_or((&[][..], &[][..]), |partial| (&partial.stdout, &partial.stderr)),
         };
-        self.write(target, stdout, &self.stdout).await?;
-        self.write(target, stderr, &self.stderr).await?;
+        for (bytes, to) in [(stdout, &self.stdout), (stderr, &self.stderr)] {
+            let mut sink = self.sink(target, to);
+            sink.write(Bytes::copy_from_slice(bytes)).await?;
+            sink.finish().await?;
+        }
         Ok(Exit::remote(outcome?.status.code()))
     }
 
@@ -138,26 +149,36 @@ impl Run<'_> {
         }
     }
 
-    async fn copy(&self, target: &str, from: &ByteStream, to: &Output) -> Result<(), Halt> {
-        let mut labeller = self.labelled.then(|| Labeller::new(target));
+    fn sink<'o>(&self, target: &str, output: &'o Output) -> Sink<'o> {
+        Sink { labeller: self.labelled.then(|| Labeller::new(target)), output }
+    }
+}
+
+/// Where one stream of one target goes.
+struct Sink<'o> {
+    labeller: Option<Labeller>,
+    output: &'o Output,
+}
+
+impl Sink<'_> {
+    async fn copy(&mut self, from: &ByteStream) -> Result<(), Halt> {
         while let Some(block) = from.read_block().await? {
-            let block = match &mut labeller {
-                Some(labeller) => labeller.push(&block).into(),
-                None => block,
-            };
-            to.write(block).await?;
+            self.write(block).await?;
         }
-        let rest = labeller.map(|mut labeller| labeller.finish()).unwrap_or_default();
-        to.write(rest.into()).await
+        Ok(())
     }
 
-    async fn write(&self, target: &str, bytes: &[u8], to: &Output) -> Result<(), Halt> {
-        if !self.labelled {
-            return to.write(Bytes::copy_from_slice(bytes)).await;
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Halt> {
+        match &mut self.labeller {
+            Some(labeller) => self.output.write(labeller.push(&bytes).into()).await,
+            None => self.output.write(bytes).await,
         }
-        let mut labeller = Labeller::new(target);
-        to.write(labeller.push(bytes).into()).await?;
-        to.write(labeller.finish().into()).await
+    }
+
+    /// Ends the last line, if lines are labelled.
+    async fn finish(&mut self) -> Result<(), Halt> {
+        let rest = self.labeller.as_mut().map(Labeller::finish).unwrap_or_default();
+        self.output.write(rest.into()).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where sessions come from: AWS, or the emulator inside this process.
 
 use ssmwire::{Client, Endpoints, Result};
+use ssmwire_emulator::Emulator;
 
 use crate::args::ServiceOptions;
 use crate::local;
@@ -8,15 +9,14 @@ use crate::local;
 /// A client and, with `--local`, what it talks to.
 pub(crate) struct Service {
     client: Client,
-    emulator: Option<ssmwire_emulator::Emulator>,
+    emulator: Option<Emulator>,
 }
 
 impl Service {
     /// Opens what the options ask for.
     pub(crate) async fn open(options: &ServiceOptions) -> Result<Self> {
         if options.local {
-            let emulator = local::start().await?;
-            let client = local::client(&emulator).await?;
+            let (emulator, client) = local::start().await?;
             return Ok(Self { client, emulator: Some(emulator) });
         }
         let endpoints = Endpoints { ssm: options.endpoint_url.clone(), ..Endpoints::default() };

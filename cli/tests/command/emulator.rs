@@ -49,9 +49,10 @@ impl Running {
 
 #[test]
 fn an_emulator_serves_any_client_that_its_environment_points_at_it() {
-    let emulator = Running::start(&["--target", "i-0123456789abcdef0"]);
+    let emulator = Running::start(&["--target", "i-0123456789abcdef0", "--region", "ap-south-1"]);
     let output = emulator.client(&["run", "i-0123456789abcdef0", "--", "echo", "hi"]).output().expect("ended");
     assert_eq!((text(&output.stdout), text(&output.stderr)), ("hi\n".into(), String::new()));
+    assert_eq!(emulator.variable("AWS_REGION"), "ap-south-1");
     let exports: String = emulator.environment.iter().map(|(name, value)| format!("export {name}={value}\n")).collect();
     assert_eq!(emulator.end(Signal::TERM), (Some(0), exports));
 }
@@ -68,6 +69,19 @@ fn the_environment_comes_as_json_and_the_port_as_wished() {
     assert_eq!(code, Some(0));
     let object: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
     assert_eq!(object["AWS_ENDPOINT_URL_SSM"], url);
+}
+
+#[test]
+fn nobody_can_guess_the_keys_of_an_emulator() {
+    let (one, other) = (Running::start(&[]), Running::start(&[]));
+    let url = one.variable("AWS_ENDPOINT_URL_SSM").to_owned();
+    let mut client = other.client(&["run", "local", "--", "true"]);
+    let output = client.env("AWS_ENDPOINT_URL_SSM", url).output().expect("ended");
+    assert_eq!(output.status.code(), Some(255));
+    assert!(text(&output.stderr).contains("code: InvalidSignatureException"), "{}", text(&output.stderr));
+    for emulator in [one, other] {
+        emulator.end(Signal::TERM);
+    }
 }
 
 #[test]

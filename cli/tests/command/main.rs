@@ -4,5 +4,6 @@ mod emulator;
 mod pipes;
 mod program;
 mod screen;
+mod service;
 mod terminal;
 mod usage;

@@ -105,10 +105,17 @@ fn a_full_disk_is_an_error() {
 }
 
 #[test]
-fn a_command_that_takes_too_long_is_given_up() {
-    let output = run(&["--local", "run", "--timeout", "0.5", "local", "--", "sleep", "100"]);
-    assert_eq!(output.status.code(), Some(255));
-    assert!(text(&output.stderr).starts_with("error: the command did not end within 500ms\n\nhint: "));
+fn a_command_that_takes_too_long_is_given_up_with_what_it_has_said() {
+    let command = ["--", "sh", "-c", "printf 'what is'; exec sleep 100"];
+    for (targets, shown, about) in
+        [(&["local"][..], "what is", ""), (&["local", "local"], "local: what is\nlocal: what is\n", "local: ")]
+    {
+        let output = run(&[&["--local", "run", "--timeout", "0.5"], targets, &command].concat());
+        assert_eq!(output.status.code(), Some(255));
+        assert_eq!(text(&output.stdout), shown);
+        let told = format!("error: {about}the command did not end within 500ms\n\nhint: ");
+        assert!(text(&output.stderr).starts_with(&told), "{}", text(&output.stderr));
+    }
 }
 
 #[test]

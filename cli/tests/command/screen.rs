@@ -9,7 +9,7 @@ use pty_process::blocking::{Command, Pty, open};
 use rustix::process::Signal;
 use rustix::termios::tcgetattr;
 
-use super::program::{PATIENCE, program, send};
+use super::program::{PATIENCE, send};
 
 /// A terminal with the program in it.
 pub(crate) struct Screen {
@@ -24,12 +24,12 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// Starts the program in a terminal of 80 columns and 24 rows.
-    pub(crate) fn start(arguments: &[&str]) -> Self {
+    /// Starts a program in a terminal of 80 columns and 24 rows.
+    pub(crate) fn start(program: std::process::Command) -> Self {
         let (pty, keyboard) = open().expect("a terminal");
         pty.resize(pty_process::Size::new(24, 80)).expect("resized");
         let modes_before = modes(&pty);
-        let child = Command::from(program(arguments)).spawn_borrowed(&keyboard).expect("the program starts");
+        let child = Command::from(program).spawn_borrowed(&keyboard).expect("the program starts");
         let (pty, shown) = (Arc::new(pty), Arc::new((Mutex::new(Vec::new()), Condvar::new())));
         let (source, screen) = (pty.clone(), shown.clone());
         std::thread::spawn(move || show(&source, &screen));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::program::{PATIENCE, text, wait_for_the_end_of};
+use super::program::{PATIENCE, program, text, wait_for_the_end_of};
 use super::screen::Screen;
 
 const CTRL_C: &str = "\x03";
@@ -12,7 +12,7 @@ const CTRL_Z: &str = "\x1a";
 const CTRL_BACKSLASH: &str = "\x1c";
 
 fn shell() -> Screen {
-    let mut screen = Screen::start(&["--local", "start-session", "--target", "local"]);
+    let mut screen = Screen::start(program(&["--local", "start-session", "--target", "local"]));
     screen.expect_shell();
     screen
 }
@@ -31,7 +31,7 @@ fn a_dialogue_goes_both_ways_and_ends_with_the_shell() {
 
 #[test]
 fn the_shell_command_opens_a_shell_too() {
-    let mut screen = Screen::start(&["--local", "shell", "local"]);
+    let mut screen = Screen::start(program(&["--local", "shell", "local"]));
     screen.expect_shell();
     screen.type_in("stty size\r");
     screen.expect("24 80");
@@ -140,7 +140,7 @@ fn a_full_screen_editor_works() {
 
 #[test]
 fn an_error_before_the_session_leaves_the_terminal_alone() {
-    let mut screen = Screen::start(&["--local", "start-session", "--target", "i-0123456789abcdef0"]);
+    let mut screen = Screen::start(program(&["--local", "start-session", "--target", "i-0123456789abcdef0"]));
     screen.expect("error: ");
     screen.expect("code: TargetNotConnected");
     assert_eq!(screen.end().code(), Some(255));

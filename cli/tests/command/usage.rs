@@ -62,7 +62,7 @@ fn a_mistake_on_the_command_line_exits_with_2() {
         (&["fly"], "error: unrecognized subcommand 'fly'"),
         (
             &["--local", "shell", "local", "--region", "r"],
-            "error: the argument '--local' cannot be used with '--region'",
+            "error: the argument '--region' cannot be used with '--local'",
         ),
     ] {
         let output = run(arguments);

@@ -1,0 +1,131 @@
+//! A service on which things go wrong, and what is left on it afterwards.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use ssmwire_emulator::{AgentProfile, Emulator, EmulatorBuilder, Scope};
+use tokio::runtime::Runtime;
+
+use super::program::{PATIENCE, program, send, text};
+use super::screen::Screen;
+
+/// How long the program may take to close what is open, if the service answers.
+const PROMPTLY: Duration = Duration::from_secs(3);
+
+/// An emulator in this process.
+struct Service {
+    emulator: Emulator,
+    runtime: Runtime,
+}
+
+impl Service {
+    fn start(builder: EmulatorBuilder) -> Self {
+        let runtime = Runtime::new().expect("threads");
+        let emulator = runtime.block_on(builder.target("local", AgentProfile::default()).start()).expect("a port");
+        Self { emulator, runtime }
+    }
+
+    fn client(&self, arguments: &[&str]) -> Command {
+        let mut command = program(arguments);
+        command.envs(self.emulator.environment()).stdin(Stdio::null());
+        command
+    }
+
+    /// Starts a command that says a line and goes on, and waits for the line.
+    fn sleeper(&self) -> (Child, BufReader<std::process::ChildStdout>) {
+        let mut command = self.client(&["run", "local", "--", "sh", "-c", "echo begin; exec sleep 100"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut line = String::new();
+        lines.read_line(&mut line).expect("readable");
+        assert_eq!(line, "begin\n");
+        (child, lines)
+    }
+
+    fn assert_that_nothing_runs(&self) {
+        let sessions = self.emulator.sessions();
+        assert!(!sessions.is_empty() && sessions.iter().all(|session| session.status.is_final()), "{sessions:?}");
+    }
+}
+
+#[test]
+fn why_a_session_ended_is_told_below_what_it_showed() {
+    let service = Service::start(Emulator::builder().idle_timeout(Duration::from_secs(1)));
+    let mut screen = Screen::start(service.client(&["shell", "local"]));
+    screen.expect_shell();
+    screen.expect("\r\nerror: ");
+    screen.expect("\r\n\r\nhint: raise the idle timeout");
+    assert_eq!(screen.end().code(), Some(255));
+    assert_eq!(screen.modes(), screen.modes_before);
+}
+
+#[test]
+fn a_lost_connection_is_not_noticed() {
+    let service = Service::start(Emulator::builder());
+    let mut screen = Screen::start(service.client(&["shell", "local"]));
+    screen.expect_shell();
+    assert_eq!(service.runtime.block_on(service.emulator.faults().cut_client(Scope::All)), 1);
+    screen.type_in("echo still he''re; exit\r");
+    screen.expect("still here");
+    assert_eq!(screen.end().code(), Some(0));
+    service.assert_that_nothing_runs();
+}
+
+#[test]
+fn whatever_ends_the_program_ends_its_session_first() {
+    let service = Service::start(Emulator::builder());
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let (mut child, _stdout) = service.sleeper();
+        send(&child, signal);
+        assert_eq!(child.wait().expect("ended").code(), Some(code));
+        service.assert_that_nothing_runs();
+    }
+    let output = service.client(&["run", "--timeout", "0.3", "local", "--", "sleep", "100"]).output().expect("ended");
+    assert_eq!(output.status.code(), Some(255));
+    service.assert_that_nothing_runs();
+}
+
+#[test]
+fn a_service_that_does_not_answer_holds_up_the_end_only_until_the_second_signal() {
+    let service = Service::start(Emulator::builder());
+    let (mut child, _stdout) = service.sleeper();
+    service.emulator.faults().never_answer("TerminateSession", 10);
+    service.emulator.faults().black_hole(Scope::All, true);
+    let asked = || service.emulator.requests().get("TerminateSession").copied().unwrap_or_default() > 0;
+    send(&child, Signal::TERM);
+    let deadline = Instant::now() + PATIENCE;
+    while !asked() {
+        assert!(Instant::now() < deadline, "the session is not closed");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let second = Instant::now();
+    send(&child, Signal::TERM);
+    assert_eq!(child.wait().expect("ended").code(), Some(143));
+    assert!(second.elapsed() < PROMPTLY, "it took {:?}", second.elapsed());
+}
+
+#[test]
+fn what_the_service_refuses_is_told_with_its_code_and_request() {
+    let service = Service::start(Emulator::builder());
+    service.emulator.set_online("local", false);
+    let output = service.client(&["shell", "local"]).output().expect("ended");
+    let told = text(&output.stderr);
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines[0].starts_with("error: `local` is not connected"), "{told}");
+    assert!(lines[1].starts_with("code: TargetNotConnected, request id: "), "{told}");
+    assert_eq!(lines[2], "");
+    assert!(lines[3].starts_with("hint: "), "{told}");
+    assert_eq!(output.status.code(), Some(255));
+}
+
+#[test]
+fn a_target_whose_documents_are_denied_still_runs_commands() {
+    let service = Service::start(Emulator::builder());
+    service.emulator.faults().deny_document("AWS-StartNonInteractiveCommand", true);
+    let output = service.client(&["run", "local", "--", "sh", "-c", "echo out; echo err >&2; exit 6"]).output();
+    let output = output.expect("ended");
+    assert_eq!((text(&output.stdout), text(&output.stderr)), ("out\n".into(), "err\n".into()));
+    assert_eq!(output.status.code(), Some(6));
+}
