@@ -14,13 +14,12 @@ pub(crate) fn unix_now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Returns a random seed.
+/// Returns a random seed, for what has to differ but need not be secret.
+///
+/// From the kernel: the generator of aws-lc takes a tenth of a second to gather entropy of its own before its first
+/// number, which the start of a short command would feel.
 #[expect(clippy::disallowed_methods, reason = "the one place")]
 pub(crate) fn seed() -> u64 {
-    let mut seed = [0; 8];
-    match aws_lc_rs::rand::fill(&mut seed) {
-        Ok(()) => u64::from_ne_bytes(seed),
-        // Without a source of randomness the time still keeps two sessions apart.
-        Err(_) => unix_now().as_nanos() as u64,
-    }
+    // Without a source of randomness the time still keeps two sessions apart.
+    getrandom::u64().unwrap_or_else(|_| unix_now().as_nanos() as u64)
 }

@@ -3,6 +3,8 @@
 //!
 //! `cargo bench -p ssmwire --bench loopback [-- NAME]`, where NAME is one of `stream`, `keystroke`, `run`, `idle`.
 
+#![expect(clippy::disallowed_methods, reason = "a measurement needs the real clock")]
+
 mod bare;
 mod firehose;
 mod idle;

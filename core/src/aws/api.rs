@@ -56,7 +56,7 @@ async fn start(aws: &Aws, request: &StartSession) -> Result<StartSessionResponse
                 Err(error) if error.kind() == Kind::Throttled => throttled = Some(error),
                 result => return result,
             }
-            backoff.wait().await?;
+            backoff.wait().await;
         }
     };
     match tokio::time::timeout(limit, tries).await {

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::rand;
-
-use crate::{Error, Kind, Result};
+use crate::clock;
 
 /// The wait after the first refusal, about the time in which the service allows one more session.
 const FIRST_WAIT: Duration = Duration::from_millis(400);
@@ -24,10 +22,8 @@ impl Backoff {
     }
 
     /// Waits the next time, which is longer than the last.
-    pub(super) async fn wait(&mut self) -> Result<()> {
-        let wait = self.step(fraction()?);
-        tokio::time::sleep(wait).await;
-        Ok(())
+    pub(super) async fn wait(&mut self) {
+        tokio::time::sleep(self.step(fraction())).await;
     }
 
     /// Returns the next wait; `fraction`, from 0 to 1, says how much of its half is cut.
@@ -38,11 +34,9 @@ impl Backoff {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "which caller comes back first is meant to be left to chance")]
-fn fraction() -> Result<f64> {
-    let mut bytes = [0; 4];
-    rand::fill(&mut bytes).map_err(|_| Error::new(Kind::Internal, "the system gives no random numbers"))?;
-    Ok(f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX))
+/// Which caller comes back first is left to chance.
+fn fraction() -> f64 {
+    (clock::seed() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]
@@ -60,8 +54,7 @@ mod tests {
     fn chance_cuts_at_most_a_half() {
         assert_eq!(Backoff::new().step(1.0), FIRST_WAIT / 2);
         for _ in 0..100 {
-            let fraction = fraction().expect("random numbers");
-            assert!((0.0..=1.0).contains(&fraction));
+            assert!((0.0..1.0).contains(&fraction()));
         }
     }
 }
