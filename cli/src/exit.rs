@@ -27,8 +27,7 @@ impl Exit {
         Exit(SIGNALLED.saturating_add(number))
     }
 
-    /// Makes the exit code that stands for a remote one; unknown counts as success, because an agent that can't run a
-    /// command says so in another way.
+    /// Makes the exit code of a session. Shells have none, so an unknown one counts as success.
     ///
     /// As for every process only the low eight bits get through; a negative code, by which the agent says that a
     /// signal ended the command (PROTOCOL §10.5), becomes 255.
@@ -38,6 +37,17 @@ impl Exit {
             Some(code) if code < 0 => Exit::FAILURE,
             Some(code) => Exit(code.to_le_bytes()[0]),
         }
+    }
+
+    /// Makes the exit code of a command that was run for its exit code, and says what is wrong with one that can't be
+    /// passed on: an unknown one must not look like success, nor a signal like a failure of ours.
+    pub(crate) fn command(code: Option<i32>) -> (Self, Option<&'static str>) {
+        let problem = match code {
+            None => Some("the command ended, but nobody could tell its exit code"),
+            Some(code) if code < 0 => Some("the command was ended by a signal"),
+            Some(_) => None,
+        };
+        (if code.is_none() { Exit::FAILURE } else { Exit::remote(code) }, problem)
     }
 }
 
@@ -74,6 +84,14 @@ mod tests {
         assert_eq!(Exit::remote(Some(7)), Exit(7));
         assert_eq!(Exit::remote(Some(-1)), Exit::FAILURE);
         assert_eq!(Exit::remote(None), Exit::SUCCESS);
+    }
+
+    #[test]
+    fn an_unknown_code_of_a_command_is_no_success() {
+        assert_eq!(Exit::command(Some(0)), (Exit::SUCCESS, None));
+        assert_eq!(Exit::command(Some(9)), (Exit(9), None));
+        assert!(matches!(Exit::command(None), (Exit::FAILURE, Some(_))));
+        assert!(matches!(Exit::command(Some(-1)), (Exit::FAILURE, Some(_))));
     }
 
     #[test]

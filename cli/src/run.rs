@@ -8,7 +8,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use ssmwire::{ByteStream, Client, Command, Error, Kind, Result, RunBuilder, RunningCommand};
+use ssmwire::{ByteStream, Client, Command, Error, ExitStatus, Kind, Result, RunBuilder, RunningCommand};
 use tokio::time::Instant;
 
 use crate::args::RunOptions;
@@ -67,7 +67,7 @@ impl Run<'_> {
         if self.options.json {
             let outcome = self.whole(&target).await;
             self.stdout.write(run_json::line(&target, &outcome)).await?;
-            return Ok(outcome.map_or(Exit::FAILURE, |output| Exit::remote(output.status.code())));
+            return Ok(outcome.map_or(Exit::FAILURE, |output| Exit::command(output.status.code()).0));
         }
         match self.live(&target).await {
             Err(Halt::Failed(error)) if self.labelled => {
@@ -101,13 +101,22 @@ impl Run<'_> {
         let (mut ours, mut errors) = (self.sink(target, &self.stdout), self.sink(target, &self.stderr));
         let shown = async {
             tokio::try_join!(ours.copy(&stdout), errors.copy(&stderr))?;
-            Ok(Exit::remote(command.wait().await?.code()))
+            Ok(command.wait().await?)
         };
         let outcome = self.before(deadline, shown).await;
         // Whatever went wrong, the beginning of a line may say why.
         ours.finish().await?;
         errors.finish().await?;
-        outcome
+        Ok(self.ended(target, outcome?))
+    }
+
+    fn ended(&self, target: &str, status: ExitStatus) -> Exit {
+        let (exit, problem) = Exit::command(status.code());
+        if let Some(problem) = problem {
+            let error = Error::new(Kind::CommandFailed, problem);
+            message::report(&error, self.labelled.then_some(target));
+        }
+        exit
     }
 
     async fn before<T>(
@@ -134,7 +143,7 @@ impl Run<'_> {
             sink.write(Bytes::copy_from_slice(bytes)).await?;
             sink.finish().await?;
         }
-        Ok(Exit::remote(outcome?.status.code()))
+        Ok(self.ended(target, outcome?.status))
     }
 
     async fn whole(&self, target: &str) -> Result<ssmwire::Output> {
