@@ -83,11 +83,9 @@ impl Application {
                 self.resized += 1;
             }
         }
-        if connection.is_writable() || connection.is_ready() {
-            if let Some(size) = self.sizes.get(self.resized..).and_then(<[Size]>::last) {
-                connection.resize(*size);
-                self.resized = self.sizes.len();
-            }
+        if let Some(size) = self.sizes.get(self.resized..).and_then(<[Size]>::last) {
+            connection.resize(*size);
+            self.resized = self.sizes.len();
         }
         if !self.is_finished {
             connection.finish();
