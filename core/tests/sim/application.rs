@@ -83,9 +83,7 @@ impl Application {
                 self.resized += 1;
             }
         }
-        if (connection.is_writable() || connection.is_ready())
-            && let Some(size) = self.sizes.get(self.resized..).and_then(<[Size]>::last)
-        {
+        if let Some(size) = self.sizes.get(self.resized..).and_then(<[Size]>::last) {
             connection.resize(*size);
             self.resized = self.sizes.len();
         }

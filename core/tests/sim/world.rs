@@ -1,6 +1,7 @@
 //! One session from its beginning to its end: the connection under test, the agent, their users, and the service
 //! between them.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -47,6 +48,8 @@ pub(crate) struct World {
     to_agent: Link,
     application: Application,
     program: Program,
+    /// Numbers of the agent's messages that reached the client undamaged.
+    delivered: BTreeSet<i64>,
     paused: u32,
     is_finishing: bool,
     is_closed: bool,
@@ -81,6 +84,7 @@ impl World {
             to_agent,
             application,
             program,
+            delivered: BTreeSet::new(),
             paused: 0,
             is_finishing: false,
             is_closed: false,
@@ -119,6 +123,11 @@ impl World {
             self.happen(happening);
         }
         while let Some(message) = self.connection.wants_read().then(|| self.to_client.read()).flatten() {
+            if let Ok(frame) = Frame::decode(&message)
+                && frame.message_type == MessageType::OutputStreamData
+            {
+                self.delivered.insert(frame.sequence);
+            }
             self.connection.handle_message(now, &message);
         }
         while let Some(message) = self.agent.wants_read().then(|| self.to_agent.read()).flatten() {
@@ -342,6 +351,8 @@ impl World {
                 Some(kind) => kind == Kind::ConnectionLost,
             };
             assert!(is_honest, "{outcome:?}");
+            let has_gap = self.delivered.iter().zip(0..).any(|(sequence, expected)| *sequence != expected);
+            assert!(!has_gap || outcome.is_err(), "an end was told although output is known to be missing");
         } else {
             assert!(outcome.is_ok(), "{outcome:?}");
             assert_eq!(application.stdout.len(), program.stdout.len(), "standard output is not complete");
