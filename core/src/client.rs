@@ -9,6 +9,8 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use tokio::runtime::Handle;
+use tokio::task::JoinError;
+use tokio::time::Timeout;
 
 use crate::aws::{Aws, AwsOptions, ControlPlane};
 use crate::command::{Command, CommandBuilder};
@@ -19,7 +21,7 @@ use crate::runtime::{self, Home};
 use crate::session::{self, Session};
 use crate::shared::Shared;
 use crate::shell::ShellBuilder;
-use crate::{ConnectionStatus, Endpoints, Error, Kind, Result, StartSession, StartSessionResponse, Timeouts, clock};
+use crate::{ConnectionStatus, Endpoints, Error, Kind, Phase, Result, StartSession, StartSessionResponse, Timeouts};
 
 /// Bytes that may wait for a session's reader, unless the caller says otherwise.
 const UNREAD_MAX: usize = 16 << 20;
@@ -143,24 +145,27 @@ impl Client {
     pub async fn wait_until_connected(&self, target: &str, timeout: Duration) -> Result<()> {
         let target = target.to_owned();
         self.on_runtime(move |core| async move {
-            let deadline = clock::now() + timeout;
-            loop {
-                if core.aws.status(target.clone()).await? == ConnectionStatus::Connected {
-                    return Ok(());
+            let connected = async {
+                while core.aws.status(target.clone()).await? != ConnectionStatus::Connected {
+                    tokio::time::sleep(STATUS_INTERVAL).await;
                 }
-                let left = deadline.saturating_duration_since(clock::now());
-                if left.is_zero() {
-                    let text = format!("`{target}` was not connected within {timeout:?}");
-                    return Err(Error::new(Kind::TargetNotConnected, text));
-                }
-                tokio::time::sleep(STATUS_INTERVAL.min(left)).await;
-            }
+                Ok(())
+            };
+            let connected = tokio::time::timeout(timeout, connected).await;
+            connected.unwrap_or_else(|_| {
+                let text = format!("`{target}` was not connected within {timeout:?}");
+                Err(Error::new(Kind::TargetNotConnected, text))
+            })
         })
         .await
     }
 
-    /// Ends all sessions of this client on the service, within [`Timeouts::close`].
+    /// Ends all sessions of this client on the service, within [`Timeouts::close`]. After a fork the child leaves the
+    /// parent's sessions alone.
     pub async fn close(&self) {
+        if self.0.home.check().is_err() {
+            return;
+        }
         let sessions: Vec<_> = {
             let sessions = self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner);
             sessions.iter().filter_map(Weak::upgrade).collect()
@@ -174,19 +179,30 @@ impl Client {
     }
 
     /// Starts a session with a connection that `configure` has adapted.
+    ///
+    /// In a task of its own: if the caller stops waiting, the answer is still heard, and ends the session that the
+    /// service has started. Nobody else would.
     pub(crate) async fn start(
         &self,
         request: StartSession,
         configure: impl FnOnce(&mut Config) + Send + 'static,
     ) -> Result<Session> {
-        self.on_runtime(|core| async move {
+        self.0.home.check()?;
+        let core = self.0.clone();
+        let start = async move {
             let target = request.target.clone();
-            let response = core.aws.start(request).await?;
+            let response = core.aws.start(request).await.map_err(|error| error.with_phase(Phase::Start))?;
             let mut config = session::config(&core, &response.session_id, Some(&target));
             configure(&mut config);
             Ok(Session::open(core, response, config))
-        })
-        .await
+        };
+        joined(self.0.runtime.spawn(start).await)
+    }
+
+    /// Gives `work` so much time. Works where there is no tokio, too: the timer is that of the client's runtime.
+    pub(crate) fn within<F: Future>(&self, limit: Duration, work: F) -> Timeout<F> {
+        let _context = self.0.runtime.enter();
+        tokio::time::timeout(limit, work)
     }
 
     /// Runs `work` where tokio is: here, if this is a task of some runtime, else on the client's.
@@ -200,9 +216,12 @@ impl Client {
         if Handle::try_current().is_ok() {
             return work.await;
         }
-        let done = self.0.runtime.spawn(work).await;
-        done.unwrap_or_else(|error| Err(Error::new(Kind::Panic, "a task of this library failed").with_source(error)))
+        joined(self.0.runtime.spawn(work).await)
     }
+}
+
+fn joined<T>(done: Result<Result<T>, JoinError>) -> Result<T> {
+    done.unwrap_or_else(|error| Err(Error::new(Kind::Panic, "a task of this library failed").with_source(error)))
 }
 
 impl Core {
@@ -374,18 +393,49 @@ impl ClientBuilder {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
+    use crate::Event;
     use ssmwire_emulator::Emulator;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::JoinHandle;
+
+    async fn client(emulator: &Emulator) -> Client {
+        let endpoints = Endpoints { ssm: Some(emulator.endpoint_url()), ..Endpoints::default() };
+        let client = Client::builder()
+            .region(emulator.region())
+            .static_credentials(emulator.access_key_id(), emulator.secret_access_key())
+            .endpoints(endpoints);
+        client.build().await.expect("the client is made")
+    }
+
+    async fn read_until(session: &Session, wanted: &str) {
+        let mut text = String::new();
+        while !text.contains(wanted) {
+            let block = session.stdio().read_block().await.expect("goes on").expect("has not ended");
+            text.push_str(&String::from_utf8_lossy(&block));
+        }
+    }
+
+    /// Passes one connection on to `target`, and listens no more.
+    async fn passage(target: SocketAddr) -> (SocketAddr, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let pass_on = async move {
+            let (mut near, _) = listener.accept().await.expect("a connection");
+            drop(listener);
+            let mut far = TcpStream::connect(target).await.expect("the target listens");
+            // The test cuts it, or the session ends: nothing follows from how.
+            let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+        };
+        (address, tokio::spawn(pass_on))
+    }
 
     #[tokio::test]
     async fn a_session_that_somebody_else_has_started_can_be_attached_to() {
         let emulator = Emulator::builder().start().await.expect("the emulator starts");
-        let endpoints = Endpoints { ssm: Some(emulator.endpoint_url()), ..Endpoints::default() };
-        let starter = Client::builder()
-            .region(emulator.region())
-            .static_credentials(emulator.access_key_id(), emulator.secret_access_key())
-            .endpoints(endpoints);
-        let starter = starter.build().await.expect("the client is made");
+        let starter = client(&emulator).await;
         let response = starter.0.aws.start(StartSession::new("local")).await.expect("it starts");
 
         let client = Client::builder().attach_only().build().await.expect("it needs no region");
@@ -394,6 +444,26 @@ mod tests {
         let mut output = Vec::new();
         session.stdio().read_to_end(&mut output).await.expect("ends well");
         assert!(output.windows(2).any(|window| window == b"42"));
+    }
+
+    #[tokio::test]
+    async fn the_stream_url_of_the_resume_replaces_the_first_one() {
+        let emulator = Emulator::builder().start().await.expect("the emulator starts");
+        let client = client(&emulator).await;
+        let response = client.0.aws.start(StartSession::new("local")).await.expect("it starts");
+        let (address, passage) = passage(emulator.address()).await;
+        let stream_url = response.stream_url.replace(&emulator.address().to_string(), &address.to_string());
+        let response = StartSessionResponse { stream_url, ..response };
+
+        let session = client.attach(response, None).await.expect("it attaches");
+        session.stdio().write_all(b"echo $((6*7)) is it\r").await.expect("writes");
+        read_until(&session, "42 is it").await;
+        passage.abort();
+        assert_eq!(session.event().await, Some(Event::Reconnecting));
+        assert_eq!(session.event().await, Some(Event::Resumed));
+        session.stdio().write_all(b"echo $((7*9)) is it\r").await.expect("writes");
+        read_until(&session, "63 is it").await;
+        session.close().await.expect("closes");
     }
 
     #[tokio::test]

@@ -53,10 +53,7 @@ impl Driver {
     async fn live(&mut self, token: Secret) -> Result<()> {
         let mut socket = match self.unless_closing(self.open_first()).await {
             Some(Ok(socket)) => socket,
-            Some(Err(error)) => {
-                self.terminate(self.timeouts.close).await;
-                return Err(error.with_phase(Phase::Connect));
-            }
+            Some(Err(error)) => return self.give_up(error.with_phase(Phase::Connect)).await,
             None => return self.terminated().await,
         };
         let (mut token, mut key) = (token, None);
@@ -72,12 +69,22 @@ impl Driver {
                     self.shared.with_connection(|connection| connection.handle_lost());
                     info!(reason, "the connection was lost");
                     match self.resume().await {
-                        Some(resumed) => (socket, token) = resumed?,
+                        Some(Ok(resumed)) => (socket, token) = resumed,
+                        Some(Err(error)) => return self.give_up(error).await,
                         None => return self.terminated().await,
                     }
                 }
             }
         }
+    }
+
+    /// There is no way to the session any more. Whoever waits on it hears so at once, and then the service.
+    async fn give_up(&self, error: Error) -> Result<()> {
+        self.shared.with_connection(|connection| connection.close(Err(error.clone())));
+        if error.kind() != Kind::ResumeRejected {
+            self.terminate(self.timeouts.close).await;
+        }
+        Err(error)
     }
 
     /// The session has its outcome. If that is an error of ours, the service does not know yet.
@@ -89,13 +96,16 @@ impl Driver {
             pump.flush(clock::now() + self.timeouts.close / 2).await;
             self.terminate(self.timeouts.close).await;
         }
-        outcome.unwrap_or(Ok(())).map_err(|error| error.with_phase(Phase::Stream))
+        outcome.unwrap_or(Ok(()))
     }
 
     /// A handle wants the session closed: lets what was accepted be acknowledged, ends the session, and listens until
-    /// the service says so.
+    /// the service says so. Nobody reads any more.
     async fn close(&self, mut pump: Pump, deadline: Instant) -> Result<()> {
-        pump.drain(deadline).await;
+        // An agent that acknowledges nothing takes half of the time at most; the rest is for the service.
+        let now = clock::now();
+        pump.drain(now + deadline.saturating_duration_since(now) / 2).await;
+        self.shared.with_connection(|connection| connection.abandon());
         let patience = deadline.saturating_duration_since(clock::now());
         let terminate = self.terminate(patience);
         tokio::pin!(terminate);
@@ -146,8 +156,10 @@ impl Driver {
     /// Brings the websocket back: ResumeSession, then a new one, until the budget is used up or the session is known
     /// to be over (PROTOCOL §2.7). `None` if a handle wants the session closed meanwhile.
     async fn resume(&mut self) -> Option<Result<(Socket, Secret)>> {
-        self.shared.push_event(Event::Reconnecting);
         let budget = self.timeouts.resume;
+        if !budget.is_zero() {
+            self.shared.push_event(Event::Reconnecting);
+        }
         let mut backoff = Backoff::new(clock::now() + budget, clock::seed());
         let (mut refusals, mut last) = (0, None);
         while let Some(delay) = backoff.next(clock::now()) {

@@ -54,6 +54,8 @@ mod shared;
 mod shell;
 #[cfg(feature = "net")]
 mod stream;
+#[cfg(feature = "net")]
+mod waiters;
 
 #[cfg(feature = "net")]
 pub use client::{Client, ClientBuilder};

@@ -112,7 +112,7 @@ impl RunBuilder {
         let work = self.execute(&mut received);
         let result = match self.timeout {
             None => work.await,
-            Some(timeout) => match tokio::time::timeout(timeout, work).await {
+            Some(timeout) => match self.client.within(timeout, work).await {
                 Ok(result) => result,
                 Err(_) => Err(Error::new(Kind::Timeout, format!("the command did not end within {timeout:?}"))),
             },
@@ -161,9 +161,13 @@ impl RunBuilder {
         let (out, err) =
             tokio::join!(stdout.read_to_end(&mut received.stdout), stderr.read_to_end(&mut received.stderr));
         out.and(err)?;
-        let status = ExitStatus::new(session.exit_code().await?);
+        let code = session.exit_code().await?;
+        if code.is_none() {
+            // The agent tells the code of whatever has ended by itself.
+            return Err(Error::new(Kind::Terminated, "the session was ended before the command had ended"));
+        }
         Ok(Output {
-            status,
+            status: ExitStatus::new(code),
             stdout: std::mem::take(&mut received.stdout),
             stderr: std::mem::take(&mut received.stderr),
             via: Via::Agent,

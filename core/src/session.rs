@@ -37,7 +37,10 @@ pub(crate) struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.request_close(self.core.timeouts.close);
+        // After a fork the session is the parent's, and the lock may have been left locked by a thread that is not here.
+        if self.shared.check_home().is_ok() {
+            self.shared.request_close(self.core.timeouts.close);
+        }
     }
 }
 
@@ -114,8 +117,9 @@ impl Session {
         Ok(())
     }
 
-    /// Waits for the next event; `None` after the session's end. Each event goes to one waiter.
+    /// Waits for the next event; `None` after the session's end, and in a child process. Each event goes to one waiter.
     pub async fn event(&self) -> Option<Event> {
+        self.shared().check_home().ok()?;
         let next = self.shared().wait_for(|_, progress| match progress.events.pop_front() {
             Some(event) => Some(Some(event)),
             None => progress.has_ended.then_some(None),

@@ -13,6 +13,7 @@ use crate::clock;
 use crate::proto::{self, Connection, Step, StreamId, Transmit};
 use crate::runtime::Home;
 use crate::session::Event;
+use crate::waiters::Waiters;
 use crate::{Error, Result};
 
 /// Events that may wait to be fetched; a further one replaces the newest.
@@ -37,9 +38,9 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 struct State {
     connection: Connection,
-    readers: [Option<Waker>; 2],
-    writer: Option<Waker>,
-    flusher: Option<Waker>,
+    readers: [Waiters; 2],
+    writers: Waiters,
+    flushers: Waiters,
     events: VecDeque<Event>,
     closing: Option<Instant>,
     has_ended: bool,
@@ -64,9 +65,9 @@ impl Shared {
         let connection = Connection::new(config, clock::seed(), clock::now(), clock::unix_now());
         let state = State {
             connection,
-            readers: [None, None],
-            writer: None,
-            flusher: None,
+            readers: Default::default(),
+            writers: Waiters::default(),
+            flushers: Waiters::default(),
             events: VecDeque::new(),
             closing: None,
             has_ended: false,
@@ -159,7 +160,7 @@ impl Shared {
 
     // For the handles.
 
-    /// Reads what has arrived, or registers to be woken. Of several readers of one stream the last one is woken.
+    /// Reads what has arrived, or registers to be woken.
     pub(crate) fn poll_read<T>(
         &self,
         cx: &mut Context<'_>,
@@ -171,10 +172,12 @@ impl Shared {
         let was_reading = state.connection.wants_read();
         let step = read(&mut state.connection);
         let is_woken = !was_reading && state.connection.wants_read();
-        if let Step::Blocked = step {
-            state.readers[id as usize] = Some(cx.waker().clone());
-        }
+        let displaced = match step {
+            Step::Blocked => state.readers[id as usize].add(cx.waker()),
+            _ => None,
+        };
         drop(state);
+        displaced.into_iter().for_each(Waker::wake);
         if is_woken {
             self.driver.wake();
         }
@@ -192,11 +195,13 @@ impl Shared {
         let now = clock::now();
         let mut state = self.lock();
         let step = state.connection.write(now, data);
-        if let Step::Blocked = step {
-            state.writer = Some(cx.waker().clone());
-        }
+        let displaced = match step {
+            Step::Blocked => state.writers.add(cx.waker()),
+            _ => None,
+        };
         let is_woken = state.connection.wants_transmit() || state.connection.outcome().is_some();
         drop(state);
+        displaced.into_iter().for_each(Waker::wake);
         if is_woken {
             self.driver.wake();
         }
@@ -220,7 +225,9 @@ impl Shared {
                 || Error::new(crate::Kind::ConnectionLost, "the session ended before all input was acknowledged");
             return Poll::Ready(Err(self.named(outcome.clone().err().unwrap_or_else(lost))));
         }
-        state.flusher = Some(cx.waker().clone());
+        let displaced = state.flushers.add(cx.waker());
+        drop(state);
+        displaced.into_iter().for_each(Waker::wake);
         Poll::Pending
     }
 
@@ -278,19 +285,18 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Unlocks, then wakes whoever can go on: at most one wake for each waiter.
+    /// Unlocks, then wakes whoever can go on.
     fn release(&self, mut state: MutexGuard<'_, State>, is_changed: bool) {
-        let State { connection, readers, writer, flusher, .. } = &mut *state;
+        let State { connection, readers: [stdio, stderr], writers, flushers, .. } = &mut *state;
         let is_over = connection.outcome().is_some();
-        let [stdio, stderr] = readers;
         let woken = [
-            stdio.take_if(|_| connection.is_readable(StreamId::Stdio)),
-            stderr.take_if(|_| connection.is_readable(StreamId::Stderr)),
-            writer.take_if(|_| is_over || connection.is_writable()),
-            flusher.take_if(|_| is_over || connection.is_flushed()),
+            stdio.take_if(connection.is_readable(StreamId::Stdio)),
+            stderr.take_if(connection.is_readable(StreamId::Stderr)),
+            writers.take_if(is_over || connection.is_writable()),
+            flushers.take_if(is_over || connection.is_flushed()),
         ];
         drop(state);
-        woken.into_iter().flatten().for_each(Waker::wake);
+        woken.into_iter().for_each(Waiters::wake);
         if is_changed {
             self.changed.notify_waiters();
         }

@@ -19,7 +19,7 @@ const READ_MAX: usize = 256 << 10;
 /// A stream of bytes from and to the far side. Clones share it.
 ///
 /// A read that is cancelled has taken nothing. If nobody reads, the far side is stopped in the end; nothing is dropped.
-/// Of several tasks that read one stream, or write it, only the last one is woken.
+/// Several tasks may read one stream, or write it; which of them gets what is left to chance.
 ///
 /// Also tokio's [`AsyncRead`] and [`AsyncWrite`], where shutting down is [`ByteStream::finish`] and flushing does not
 /// wait for the far side.

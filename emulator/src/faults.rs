@@ -65,12 +65,13 @@ impl Faults {
         }))
     }
 
-    /// Cuts the client's socket: a TCP reset, without a close frame.
+    /// Cuts the client's socket: a TCP reset, without a close frame. A session whose client is away is not counted.
     pub async fn cut_client(&self, scope: impl Into<Scope>) -> usize {
         self.order(scope, || Command::CutClient).await
     }
 
     /// Closes the client's websocket with a code and a reason, as the service does about hourly with 1000 "Bye".
+    /// A session whose client is away is not counted.
     pub async fn close_client(&self, scope: impl Into<Scope>, code: u16, reason: &str) -> usize {
         self.order(scope, || Command::CloseClient { code, reason: reason.to_owned() }).await
     }

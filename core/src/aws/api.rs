@@ -105,6 +105,13 @@ async fn resume(aws: &Aws, session_id: &str) -> Result<Option<StartSessionRespon
     });
     match result.await {
         Err(error) if error.aws_code() == Some(SESSION_GONE) => Ok(None),
+        Err(error) => {
+            if error.kind() == Kind::AccessDenied {
+                // Scoped credentials can lose this right before they expire: the next attempt asks for others.
+                aws.credentials.forget();
+            }
+            Err(error)
+        }
         result => result,
     }
 }

@@ -33,7 +33,7 @@ impl fmt::Debug for DataKey {
 /// Asks KMS for a data key under `key_id` that only `context` opens.
 pub(super) async fn data_key(aws: &Aws, key_id: String, context: BTreeMap<String, String>) -> Result<DataKey> {
     let call = Call { action: "kms:GenerateDataKey", subject: Subject::Key(&key_id) };
-    aws.call(&call, TIMEOUT, || async {
+    let result = aws.call(&call, TIMEOUT, || async {
         let request = aws.kms.generate_data_key().key_id(&key_id).number_of_bytes(KEY_LENGTH as i32);
         let request = request.set_encryption_context(Some(context.clone().into_iter().collect()));
         let output = api::unlogged(request.send()).await.map_err(|error| aws.error(&call, error))?;
@@ -44,6 +44,13 @@ pub(super) async fn data_key(aws: &Aws, key_id: String, context: BTreeMap<String
             }
             _ => Err(Error::new(Kind::KmsFailed, format!("KMS gave no data key of {KEY_LENGTH} bytes for `{key_id}`"))),
         }
-    })
-    .await
+    });
+    match result.await {
+        // The limit is the agent's and not the caller's, who can't raise it.
+        Err(error) if error.kind() == Kind::Timeout => {
+            let text = format!("KMS gave no data key for `{key_id}`: {error}");
+            Err(Error::new(Kind::KmsFailed, text).with_hint("check the network and the KMS endpoint"))
+        }
+        result => result,
+    }
 }

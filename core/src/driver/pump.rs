@@ -92,9 +92,8 @@ impl Pump {
         self.pursue(Goal::Drain(deadline)).await;
     }
 
-    /// Listens until the service says that the session is over. Nobody reads any more.
+    /// Listens until the service says that the session is over.
     pub(super) async fn run_until_over(&mut self, deadline: Instant) {
-        self.shared.with_connection(|connection| connection.abandon());
         self.pursue(Goal::Over(deadline)).await;
     }
 

@@ -294,7 +294,7 @@ impl Connection {
     }
 
     fn fail(&mut self, error: Error) {
-        self.outcome.get_or_insert(Err(error));
+        self.close(Err(error));
     }
 
     fn unread(&self) -> usize {

@@ -1,12 +1,16 @@
 //! An emulator and a client that talks to it, over real sockets on loopback.
 
+use std::cell::Cell;
 use std::time::Duration;
 
-use ssmwire::{Client, ClientBuilder, Endpoints, Timeouts};
-use ssmwire_emulator::{AgentProfile, Emulator, EmulatorBuilder};
+use ssmwire::{ByteStream, Client, ClientBuilder, Endpoints, Session, StartSession, Timeouts};
+use ssmwire_emulator::{AgentProfile, Emulator, EmulatorBuilder, programs};
 
 /// The target that every emulator here has.
 pub(crate) const TARGET: &str = "i-0123456789abcdef0";
+
+/// Set in a process whose whole trace shall go to its standard error.
+pub(crate) const TRACE: &str = "SSMWIRE_TEST_TRACE";
 
 /// Longer than anything here may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,6 +26,11 @@ pub(crate) async fn emulator_with(profile: AgentProfile) -> Emulator {
 }
 
 pub(crate) async fn start(builder: EmulatorBuilder) -> Emulator {
+    if std::env::var_os(TRACE).is_some() {
+        let everything = tracing_subscriber::fmt().with_max_level(tracing_subscriber::filter::LevelFilter::TRACE);
+        // Every test but the first finds it there.
+        let _ = everything.with_writer(std::io::stderr).with_ansi(false).try_init();
+    }
     builder.start().await.expect("the emulator starts")
 }
 
@@ -63,4 +72,54 @@ pub(crate) async fn until(what: &str, mut question: impl FnMut() -> bool) {
         assert!(tokio::time::Instant::now() < patience, "{what} does not come true");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Waits until no session is left on the emulator: each that was started has been ended.
+pub(crate) async fn until_all_ended(emulator: &Emulator) {
+    until("all sessions are over", || emulator.sessions().iter().all(|session| session.status.is_final())).await;
+}
+
+/// A request for one of the emulator's test programs.
+pub(crate) fn program(name: &str) -> StartSession {
+    StartSession { document_name: Some(format!("Emulator-{name}")), ..StartSession::new(TARGET) }
+}
+
+/// Reads until `wanted` has come, and returns all that has.
+pub(crate) async fn read_until(stream: &ByteStream, wanted: &str) -> String {
+    let mut text = String::new();
+    while !text.contains(wanted) {
+        let block = stream.read_block().await.expect("the stream goes on").expect("the stream has not ended");
+        text.push_str(&String::from_utf8_lossy(&block));
+    }
+    text
+}
+
+/// Sends a pattern to the echo program, `least` bytes and for as long as `meanwhile` takes, and checks that it comes
+/// back byte for byte. Returns how much it was.
+pub(crate) async fn echo_during(session: &Session, least: u64, meanwhile: impl Future<Output = ()>) -> u64 {
+    const PIECE: usize = 48_611;
+    let (writer, reader) = (session.stdio(), session.stdio());
+    let (is_over, total) = (Cell::new(false), Cell::new(None));
+    let write = async {
+        let mut offset = 0;
+        while !is_over.get() || offset < least {
+            writer.write_all(&programs::chargen(offset, PIECE)).await.expect("writes");
+            offset += PIECE as u64;
+        }
+        total.set(Some(offset));
+    };
+    let read = async {
+        let mut received = 0;
+        while total.get() != Some(received) {
+            let block = reader.read_block().await.expect("the stream goes on").expect("the stream has not ended");
+            assert!(block == programs::chargen(received, block.len()), "other bytes came back from {received} on");
+            received += block.len() as u64;
+        }
+        received
+    };
+    let meanwhile = async {
+        meanwhile.await;
+        is_over.set(true);
+    };
+    tokio::join!(write, read, meanwhile).1
 }

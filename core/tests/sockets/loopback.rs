@@ -2,18 +2,9 @@
 
 use std::time::Duration;
 
-use crate::fixture::{TARGET, client, emulator, emulator_with, soon, start, until};
+use crate::fixture::{TARGET, client, emulator, emulator_with, read_until, soon, start, until};
 use ssmwire::{Command, Kind, SessionKind, Size, StartSession, Via};
 use ssmwire_emulator::{AgentProfile, Emulator};
-
-async fn read_until(stream: &ssmwire::ByteStream, wanted: &str) -> String {
-    let mut text = String::new();
-    while !text.contains(wanted) {
-        let block = stream.read_block().await.expect("the stream goes on").expect("the stream has not ended");
-        text.push_str(&String::from_utf8_lossy(&block));
-    }
-    text
-}
 
 #[tokio::test]
 async fn a_command_gives_its_streams_and_its_code_apart() {

@@ -9,7 +9,7 @@ use super::{Connection, Stats, Step, StreamId};
 use crate::proto::buffer::Buffer;
 use crate::proto::handshake::SessionKind;
 use crate::proto::payload::Size;
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Phase, Result};
 
 /// Bytes of one message's payload, as the official client sends them (PROTOCOL §6.2).
 const PAYLOAD_MAX: usize = 1024;
@@ -86,7 +86,7 @@ impl Connection {
     }
 
     /// Nobody will read any more: what has arrived and what arrives is let go, so that the end of the session can be
-    /// heard.
+    /// heard. Reads fail with [`Kind::Cancelled`].
     pub fn abandon(&mut self) {
         self.is_abandoned = true;
         (self.stdio, self.stderr) = (Buffer::default(), Buffer::default());
@@ -95,7 +95,10 @@ impl Connection {
 
     /// Ends the session with a reason of the caller's own. What had arrived can still be read.
     pub fn close(&mut self, outcome: Result<()>) {
-        self.outcome.get_or_insert(outcome);
+        if self.outcome.is_none() {
+            let phase = if self.is_ready() { Phase::Stream } else { Phase::Handshake };
+            self.outcome = Some(outcome.map_err(|error| error.with_phase(phase)));
+        }
     }
 
     /// Returns whether a read would return something else than [`Step::Blocked`].
@@ -104,7 +107,7 @@ impl Connection {
             StreamId::Stdio => &self.stdio,
             StreamId::Stderr => &self.stderr,
         };
-        buffer.len() > 0 || self.outcome.is_some()
+        buffer.len() > 0 || self.outcome.is_some() || self.is_abandoned
     }
 
     /// Returns whether a write of input would be accepted now.
@@ -171,9 +174,11 @@ impl Connection {
 impl Connection {
     fn ended<T>(&self) -> Step<T> {
         match &self.outcome {
+            Some(Err(error)) => Step::Failed(error.clone()),
+            // What was let go can't be told from what never came: this is no clean end.
+            _ if self.is_abandoned => Step::Failed(Error::new(Kind::Cancelled, "the session was closed")),
             None => Step::Blocked,
             Some(Ok(())) => Step::End,
-            Some(Err(error)) => Step::Failed(error.clone()),
         }
     }
 

@@ -112,7 +112,7 @@ impl Connection {
             Ok(())
         });
         self.is_ended_by_service = true;
-        self.outcome.get_or_insert(outcome);
+        self.close(outcome);
     }
 
     pub(super) fn follow(&mut self, now: Instant, next: Result<Next>) {
