@@ -364,7 +364,7 @@ impl ClientBuilder {
         if unread_max == 0 {
             return Err(Error::invalid_argument("unread_max", "must be at least 1"));
         }
-        let timeouts = self.timeouts;
+        let timeouts = self.timeouts.bounded();
         let options = AwsOptions {
             region: self.region,
             profile: self.profile,

@@ -73,7 +73,8 @@ pub struct Endpoints {
     pub kms: Option<String>,
 }
 
-/// How long each thing may take. Every wait in this library ends by one of these.
+/// How long each thing may take, `Duration::MAX` for as long as it takes. Every wait in this library ends by one of
+/// these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// StartSession, with credentials, retries and throttling.
@@ -92,6 +93,27 @@ pub struct Timeouts {
     pub ping_interval: Duration,
     /// How long a ping may stay unanswered before the connection counts as dead.
     pub pong: Duration,
+}
+
+/// As good as never, and still far from the end of what a clock can show.
+const TIMEOUT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+impl Timeouts {
+    /// Cuts every timeout to ten years, so that `Duration::MAX` can stand for "never".
+    pub(crate) fn bounded(self) -> Self {
+        let Self { start, connect, handshake, resume, close, stall, ping_interval, pong } = self;
+        let bounded = |timeout: Duration| timeout.min(TIMEOUT_MAX);
+        Self {
+            start: bounded(start),
+            connect: bounded(connect),
+            handshake: bounded(handshake),
+            resume: bounded(resume),
+            close: bounded(close),
+            stall: bounded(stall),
+            ping_interval: bounded(ping_interval),
+            pong: bounded(pong),
+        }
+    }
 }
 
 impl Default for Timeouts {

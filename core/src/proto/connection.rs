@@ -20,7 +20,7 @@ pub use self::interface::{Event, Stats, Step, StreamId, Transmit};
 use super::buffer::Buffer;
 use super::cipher::DataKey;
 use super::frame::{Frame, MessageType, SYN_FIN};
-use super::handshake::Handshake;
+use super::handshake::{Handshake, SessionKind};
 use super::ids::{Ids, MessageId};
 use super::inbound::Inbound;
 use super::liveness::Liveness;
@@ -78,6 +78,7 @@ impl Connection {
     /// Makes a connection that has no websocket yet. `seed` determines message ids and nonces; `unix_now` is the
     /// time of day at `now`.
     pub fn new(config: Config, seed: u64, now: Instant, unix_now: Duration) -> Self {
+        let config = config.bounded();
         let mut ids = Ids::new(seed);
         let client_id = ids.message_id();
         Self {
@@ -314,7 +315,11 @@ impl Connection {
         is_due.then(|| self.link.progress + self.config.handshake)
     }
 
+    /// A command is left out: while it ignores an interrupt, its agent acknowledges nothing (PROTOCOL §12, row 19).
     fn stall_deadline(&self) -> Option<Instant> {
+        if self.handshake.kind() == Some(SessionKind::Command) {
+            return None;
+        }
         let oldest = self.outbound.oldest_sent().filter(|_| self.link.is_up && !self.is_full)?;
         Some(oldest.max(self.link.progress) + self.config.stall)
     }

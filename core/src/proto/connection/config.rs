@@ -57,4 +57,17 @@ impl Config {
             pong: timeouts.pong,
         }
     }
+
+    /// Cuts the timeouts to what can be added to a time.
+    pub(super) fn bounded(self) -> Self {
+        let timeouts = crate::Timeouts {
+            handshake: self.handshake,
+            stall: self.stall,
+            ping_interval: self.ping_interval,
+            pong: self.pong,
+            ..crate::Timeouts::default()
+        };
+        let crate::Timeouts { handshake, stall, ping_interval, pong, .. } = timeouts.bounded();
+        Self { handshake, stall, ping_interval, pong, ..self }
+    }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::vectors::{hex, read, recorded_messages};
-use crate::proto::frame::{Frame, MessageType, OVERHEAD};
+use crate::proto::frame::{Frame, FrameError, MessageType, OVERHEAD};
 use crate::proto::ids::MessageId;
 
 /// The recorded frames: each with its bytes.
@@ -138,6 +138,13 @@ fn any_frame() -> impl Strategy<Value = Frame> {
             payload: payload.into(),
         },
     )
+}
+
+#[test]
+fn a_message_that_lost_its_payload_is_no_empty_message() {
+    let mut frame = Frame::data(MessageType::OutputStreamData, 3, 1, Bytes::from_static(b"ls\n"));
+    frame.created_ms = 1;
+    assert_eq!(Frame::decode(&frame.encode().slice(..OVERHEAD)), Err(FrameError::Digest));
 }
 
 proptest! {

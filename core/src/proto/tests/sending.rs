@@ -251,3 +251,22 @@ fn input_after_the_end_of_the_session_fails() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_command_that_ignores_an_interrupt_is_not_taken_for_a_dead_agent() {
+    let mut rig = Rig::command();
+    rig.write(&[0x03]);
+    rig.advance(SECOND * 3600);
+    assert!(rig.connection.outcome().is_none());
+}
+
+#[test]
+fn timeouts_without_end_are_no_arithmetic_error() {
+    let mut rig = Rig::shell_with(|config| {
+        (config.handshake, config.stall) = (Duration::MAX, Duration::MAX);
+        (config.ping_interval, config.pong) = (Duration::MAX, Duration::MAX);
+    });
+    rig.write(b"x");
+    rig.advance(SECOND * 3600);
+    assert!(rig.connection.outcome().is_none());
+}
