@@ -175,5 +175,7 @@ pub(crate) async fn in_a_process(arguments: &[&str], variables: &[(&str, &str)])
     let this = std::env::current_exe().expect("this program has a path");
     let mut command = tokio::process::Command::new(this);
     command.args(arguments).envs(variables.iter().copied()).kill_on_drop(true);
-    soon(command.output()).await.expect("the process runs")
+    // Longer than a test in it may take, so that it can tell which one does.
+    let output = tokio::time::timeout(2 * PATIENCE, command.output()).await;
+    output.expect("the process takes too long").expect("the process runs")
 }
