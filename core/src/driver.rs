@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tracing::{Instrument, debug, info, warn};
 
 use self::pump::{Exit, Pump};
-use self::resume::Backoff;
+pub(crate) use self::resume::Backoff;
 use crate::aws::ControlPlane;
 use crate::net::{Net, Socket};
 use crate::session::Event;
@@ -33,6 +33,9 @@ pub(crate) struct Driver {
     pub(crate) net: Net,
     pub(crate) timeouts: Timeouts,
     pub(crate) stream_url: String,
+    /// The attempts to resume since anything was last heard. A service that takes a websocket and then says nothing, or
+    /// closes it, is not back.
+    pub(crate) attempts: Option<Backoff>,
 }
 
 impl Driver {
@@ -65,6 +68,9 @@ impl Driver {
                 Exit::Over => return self.part(pump).await,
                 Exit::Closing(deadline) => return self.close(pump, deadline).await,
                 Exit::Lost(reason) => {
+                    if pump.has_heard() {
+                        self.attempts = None;
+                    }
                     key = pump.into_pending_key();
                     self.shared.with_connection(|connection| connection.handle_lost());
                     info!(reason, "the connection was lost");
@@ -160,7 +166,8 @@ impl Driver {
         if !budget.is_zero() {
             self.shared.push_event(Event::Reconnecting);
         }
-        let mut backoff = Backoff::new(clock::now() + budget, clock::seed());
+        let new = || Backoff::new(clock::now() + budget, clock::seed());
+        let mut backoff = self.attempts.take().unwrap_or_else(new);
         let (mut refusals, mut last) = (0, None);
         while let Some(delay) = backoff.next(clock::now()) {
             self.unless_closing(tokio::time::sleep(delay)).await?;
@@ -169,6 +176,7 @@ impl Driver {
             let error = match self.unless_closing(attempt).await? {
                 Ok(Ok((socket, token, stream_url))) => {
                     self.stream_url = stream_url;
+                    self.attempts = Some(backoff);
                     self.shared.push_event(Event::Resumed);
                     return Some(Ok((socket, token)));
                 }

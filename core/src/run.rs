@@ -9,7 +9,7 @@ use crate::command::{self, Command, ExitStatus, PARAMETER_COMMAND, PARAMETER_SEP
 use crate::envelope::{Contents, Envelope};
 use crate::proto::version::AGENT_SEPARATE_OUTPUT_AFTER;
 use crate::session::Session;
-use crate::{Error, Kind, Partial, Result, StartSession, clock};
+use crate::{Error, Kind, Partial, Phase, Result, StartSession, clock};
 
 /// How the streams and the exit code were kept apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,7 +164,8 @@ impl RunBuilder {
         let code = session.exit_code().await?;
         if code.is_none() {
             // The agent tells the code of whatever has ended by itself.
-            return Err(Error::new(Kind::Terminated, "the session was ended before the command had ended"));
+            let error = Error::new(Kind::Terminated, "the session was ended before the command had ended");
+            return Err(error.with_phase(Phase::Stream));
         }
         Ok(Output {
             status: ExitStatus::new(code),

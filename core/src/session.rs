@@ -7,7 +7,7 @@ use crate::driver::Driver;
 use crate::proto::{Config, SessionKind, Stats, StreamId};
 use crate::shared::Shared;
 use crate::stream::ByteStream;
-use crate::{Error, Kind, Result, Size, StartSessionResponse};
+use crate::{Error, Kind, Phase, Result, Size, StartSessionResponse};
 
 /// What a user may want to know while a session goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,7 @@ impl Session {
             net: core.net.clone(),
             timeouts: core.timeouts,
             stream_url,
+            attempts: None,
         };
         core.adopt(&shared);
         core.runtime.spawn(driver.run(token));
@@ -90,7 +91,10 @@ impl Session {
         let ready = self.shared().wait_for(|connection, progress| match connection.outcome() {
             _ if connection.is_ready() => Some(Ok(())),
             Some(Err(error)) => Some(Err(error.clone())),
-            Some(Ok(())) => Some(Err(Error::new(Kind::Terminated, "the session ended before the agent was ready"))),
+            Some(Ok(())) => {
+                let error = Error::new(Kind::Terminated, "the session ended before the agent was ready");
+                Some(Err(error.with_phase(Phase::Handshake)))
+            }
             None if progress.has_ended => Some(Err(Error::new(Kind::Cancelled, "the session was closed"))),
             None => None,
         });
@@ -133,9 +137,9 @@ impl Session {
     /// Why it ended, unless that was its normal end.
     pub async fn closed(&self) -> Result<()> {
         self.shared().check_home()?;
-        self.shared()
-            .wait_for(|connection, progress| connection.outcome().filter(|_| progress.has_ended).cloned())
-            .await
+        let outcome =
+            self.shared().wait_for(|connection, progress| connection.outcome().filter(|_| progress.has_ended).cloned());
+        outcome.await.map_err(|error| error.with_session_id(self.id()))
     }
 
     /// Waits until the session is over, and returns its command's exit code; `None` if the agent did not tell, as for

@@ -62,6 +62,7 @@ pub(super) struct Pump {
     outgoing: VecDeque<Transmit>,
     key: PendingKey,
     timer: Pin<Box<Sleep>>,
+    has_heard: bool,
     is_lost: bool,
 }
 
@@ -78,6 +79,7 @@ impl Pump {
             outgoing: VecDeque::new(),
             key,
             timer: Box::pin(tokio::time::sleep_until(tokio::time::Instant::from_std(clock::now()))),
+            has_heard: false,
             is_lost: false,
         }
     }
@@ -100,6 +102,11 @@ impl Pump {
     /// Hands everything to the socket that the connection still has to say.
     pub(super) async fn flush(&mut self, deadline: Instant) {
         self.pursue(Goal::Flush(deadline)).await;
+    }
+
+    /// Returns whether anything has come from the service.
+    pub(super) fn has_heard(&self) -> bool {
+        self.has_heard
     }
 
     /// Gives the websocket up, and returns what outlives it.
@@ -201,6 +208,7 @@ impl Pump {
                 Poll::Ready(None) => return Err("it was closed"),
             };
             bytes += message.len();
+            self.has_heard |= !message.is_close();
             match message {
                 Message::Binary(payload) => self.incoming.push(Incoming::Message(payload)),
                 Message::Text(text) => self.incoming.push(Incoming::Message(text.into())),

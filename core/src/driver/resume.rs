@@ -10,7 +10,7 @@ const DELAY_MAX: Duration = Duration::from_secs(5);
 
 /// Delays between attempts: none before the first, then doubling up to 5 s, until the deadline.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     deadline: Instant,
     first: Duration,
     attempts: u32,

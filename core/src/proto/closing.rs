@@ -28,7 +28,7 @@ pub(super) fn outcome(closed: &ChannelClosed) -> Result<()> {
         Kind::Terminated
     };
     // The agent wraps what failed before its plugin ran in a banner of dashes.
-    let text = text.trim_start_matches("----------ERROR-------").trim();
+    let text = text.trim_start_matches("----------ERROR-------").trim().trim_end_matches('.');
     Err(Error::new(kind, format!("the session was ended: {text}")))
 }
 

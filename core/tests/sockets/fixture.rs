@@ -1,6 +1,11 @@
 //! An emulator and a client that talks to it, over real sockets on loopback.
 
 use std::cell::Cell;
+use std::pin::pin;
+use std::process::Output;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use ssmwire::{ByteStream, Client, ClientBuilder, Endpoints, Session, StartSession, Timeouts};
@@ -41,10 +46,15 @@ pub(crate) async fn client(emulator: &Emulator) -> Client {
 
 /// A client's options, for tests that need some of their own.
 pub(crate) fn builder(emulator: &Emulator) -> ClientBuilder {
-    let endpoint = Some(emulator.endpoint_url());
+    builder_at(emulator.endpoint_url(), emulator.access_key_id(), emulator.secret_access_key())
+}
+
+/// Options of a client that reaches an emulator at `endpoint`.
+pub(crate) fn builder_at(endpoint: String, access_key_id: &str, secret_access_key: &str) -> ClientBuilder {
+    let endpoint = Some(endpoint);
     Client::builder()
-        .region(emulator.region())
-        .static_credentials(emulator.access_key_id(), emulator.secret_access_key())
+        .region("eu-west-1")
+        .static_credentials(access_key_id, secret_access_key)
         .endpoints(Endpoints { ssm: endpoint.clone(), kms: endpoint, ssmmessages: None })
         .timeouts(timeouts())
 }
@@ -122,4 +132,50 @@ pub(crate) async fn echo_during(session: &Session, least: u64, meanwhile: impl F
         is_over.set(true);
     };
     tokio::join!(write, read, meanwhile).1
+}
+
+/// A session of the echo program that is there. Without its greeting, input would wait for a silent program's moment.
+pub(crate) async fn echo(client: &Client) -> Session {
+    let request = program("Echo").parameter("greeting", "hello");
+    let session = client.start_session(request).await.expect("it starts");
+    assert_eq!(read_until(&session.stdio(), "hello").await, "hello");
+    session
+}
+
+/// Cuts the session's socket, as soon as there is one.
+pub(crate) async fn cut(emulator: &Emulator, session: &Session) {
+    while emulator.faults().cut_client(session.id()).await == 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Wakes a thread that has parked itself.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Runs `work` on this thread, without any runtime.
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let (mut work, mut context) = (pin!(work), Context::from_waker(&waker));
+    loop {
+        match work.as_mut().poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// Runs tests of this binary in a process of their own.
+pub(crate) async fn in_a_process(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let this = std::env::current_exe().expect("this program has a path");
+    let mut command = tokio::process::Command::new(this);
+    command.args(arguments).envs(variables.iter().copied()).kill_on_drop(true);
+    // Longer than a test in it may take, so that it can tell which one does.
+    let output = tokio::time::timeout(2 * PATIENCE, command.output()).await;
+    output.expect("the process takes too long").expect("the process runs")
 }

@@ -2,6 +2,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "real sockets need the real clock")]
 
+mod cancel;
+mod deadlines;
+mod errors;
 mod fixture;
+mod fork;
 mod loopback;
 mod resume;
+mod secrets;

@@ -8,7 +8,8 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, future};
 
 use crate::fixture::{
-    TARGET, builder, client, echo_during, emulator, program, read_until, soon, start, timeouts, until, until_all_ended,
+    TARGET, builder, client, cut, echo, echo_during, emulator, read_until, soon, start, timeouts, until,
+    until_all_ended,
 };
 use ssmwire::{Command, Event, Kind, Phase, Session, Timeouts};
 use ssmwire_emulator::{AgentProfile, ApiFault, Direction, Disturbance, Emulator, Scope};
@@ -21,26 +22,11 @@ async fn expect_resumed(session: &Session) {
     assert_eq!(session.event().await, Some(Event::Resumed));
 }
 
-/// Cuts the session's socket, as soon as there is one.
-async fn cut(emulator: &Emulator, session: &Session) {
-    while emulator.faults().cut_client(session.id()).await == 0 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
 /// Closes the session's websocket as the service does about once an hour, as soon as there is one.
 async fn recycle(emulator: &Emulator, session: &Session) {
     while emulator.faults().close_client(session.id(), 1000, "Bye").await == 0 {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-}
-
-/// A session of the echo program that has echoed something.
-async fn echo(client: &ssmwire::Client) -> Session {
-    let session = client.start_session(program("Echo")).await.expect("it starts");
-    session.stdio().write_all(b"ready?").await.expect("writes");
-    assert_eq!(read_until(&session.stdio(), "ready?").await, "ready?");
-    session
 }
 
 #[tokio::test]

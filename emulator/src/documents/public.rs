@@ -126,9 +126,10 @@ fn test_programs() -> Vec<(&'static str, Value)> {
             "properties": properties,
         })
     };
+    let greeting = json!({"greeting": {"type": "String", "default": ""}});
     let bytes = json!({"bytes": {"type": "String", "default": "1048576", "allowedPattern": "^[0-9]{1,15}$"}});
     vec![
-        ("Emulator-Echo", document(json!({}), json!({"program": "echo"}))),
+        ("Emulator-Echo", document(greeting, json!({"program": "echo", "greeting": "{{ greeting }}"}))),
         ("Emulator-Sink", document(json!({}), json!({"program": "sink"}))),
         ("Emulator-Chargen", document(bytes, json!({"program": "chargen", "bytes": "{{ bytes }}"}))),
     ]

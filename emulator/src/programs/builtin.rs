@@ -18,7 +18,10 @@ const CHARGEN_PIECE: usize = 64 << 10;
 pub(super) async fn run(name: &str, properties: &Value, mut ends: Ends) -> Ending {
     let program = async {
         match name {
-            "echo" => echo(&mut ends.input, &ends.output).await,
+            "echo" => {
+                let greeting = properties["greeting"].as_str().unwrap_or_default();
+                echo(greeting, &mut ends.input, &ends.output).await;
+            }
             "sink" => sink(&mut ends.input, &ends.output).await,
             "chargen" => match length(&properties["bytes"]) {
                 Some(length) => generate(length, &mut ends.input, &ends.output).await,
@@ -41,8 +44,12 @@ pub fn chargen(offset: u64, length: usize) -> Vec<u8> {
     (offset..).take(length).map(|i| i.wrapping_mul(31).wrapping_add(i / 251) as u8).collect()
 }
 
-/// Returns all that comes in.
-async fn echo(input: &mut mpsc::Receiver<Input>, output: &mpsc::Sender<Chunk>) {
+/// Says its greeting, then returns all that comes in.
+async fn echo(greeting: &str, input: &mut mpsc::Receiver<Input>, output: &mpsc::Sender<Chunk>) {
+    let data = Bytes::from(greeting.to_owned());
+    if !data.is_empty() && output.send(Chunk { kind: PayloadType::Output, data }).await.is_err() {
+        return;
+    }
     while let Some(input) = input.recv().await {
         if let Input::Data(data) = input
             && output.send(Chunk { kind: PayloadType::Output, data }).await.is_err()

@@ -58,6 +58,8 @@ impl Connection {
             return Step::Failed(Error::new(Kind::Unsupported, "a command without a terminal has no standard input"));
         }
         self.open_input(now);
+        // A size that was told before this input must be there before it, too.
+        self.push_pending(now);
         let mut accepted = 0;
         while self.is_writable() && accepted < data.len() {
             let room = self.config.window_bytes - self.outbound.payload_bytes();

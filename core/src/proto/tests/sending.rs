@@ -54,6 +54,15 @@ fn what_is_not_acknowledged_is_sent_again_as_the_same_message() {
 }
 
 #[test]
+fn a_size_is_told_before_the_input_that_came_after_it() {
+    let mut rig = Rig::shell();
+    rig.connection.resize(Size { columns: 3, rows: 4 });
+    rig.write(b"x");
+    let kinds: Vec<_> = data(&rig.drain()).into_iter().map(|(_, kind, _)| kind).collect();
+    assert_eq!(kinds, [PayloadType::Size, PayloadType::Output]);
+}
+
+#[test]
 fn a_full_window_blocks_and_opens_with_acknowledges() {
     let mut rig = Rig::shell_with(|config| config.window_bytes = 4096);
     assert_eq!(rig.try_write(&[0; 10_000]), Some(4096));
