@@ -222,3 +222,64 @@ impl Drop for Worker {
         self.0.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long anything may take.
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// Starts an agent's end whose worker is the test.
+    async fn started() -> (AgentEnd, DataChannel) {
+        let (give, given) = oneshot::channel();
+        let end = AgentEnd::start(|channel| {
+            drop(give.send(channel));
+            tokio::spawn(pending())
+        });
+        (end, given.await.expect("it is given"))
+    }
+
+    /// Takes what the worker says, then passes on all that waits, and returns it by name.
+    async fn passed(end: &mut AgentEnd, channel: &mut DataChannel, said: Vec<ToGateway>) -> Vec<String> {
+        end.inbox = said;
+        end.sort();
+        timeout(LIMIT, end.drive(true, true)).await.expect("there is something to pass on");
+        let heard = std::iter::from_fn(|| channel.incoming.try_recv().ok());
+        let name = |what| match what {
+            FromGateway::Message(message) => String::from_utf8_lossy(&message).into_owned(),
+            other => format!("{other:?}"),
+        };
+        heard.map(name).collect()
+    }
+
+    #[tokio::test]
+    async fn the_answer_to_a_ping_keeps_its_place_among_the_messages() {
+        let (mut end, mut channel) = started().await;
+        end.push(Bytes::from_static(b"before"));
+        end.inbox.push(ToGateway::Ping);
+        end.sort();
+        end.push(Bytes::from_static(b"after"));
+        assert_eq!(passed(&mut end, &mut channel, Vec::new()).await, ["Connected", "before", "Pong", "after"]);
+        assert_eq!(end.waiting_bytes, 0);
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_reconnects_hears_of_it_before_what_waits() {
+        let (mut end, mut channel) = started().await;
+        assert_eq!(passed(&mut end, &mut channel, Vec::new()).await, ["Connected"]);
+        end.push(Bytes::from_static(b"waiting"));
+        let said = vec![ToGateway::Message(Bytes::from_static(b"last words")), ToGateway::Reconnect];
+        assert_eq!(passed(&mut end, &mut channel, said).await, ["Lost", "Connected", "waiting"]);
+        assert_eq!(end.received().collect::<Vec<_>>(), ["last words"]);
+    }
+
+    #[tokio::test]
+    async fn a_cut_channel_carries_nothing_of_the_workers() {
+        let (mut end, mut channel) = started().await;
+        end.cut_until(Instant::now() + LIMIT);
+        let said = vec![ToGateway::Message(Bytes::from_static(b"lost")), ToGateway::Ping, ToGateway::Reconnect];
+        assert_eq!(passed(&mut end, &mut channel, said).await, ["Connected", "Lost"]);
+        assert_eq!((end.received().count(), end.waiting.len()), (0, 0));
+    }
+}
