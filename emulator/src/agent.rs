@@ -147,11 +147,13 @@ impl Agent {
     }
 
     /// Makes it read and write on one path, as the official agent does (PROTOCOL §9.5.3): while its program leaves
-    /// [`BLOCKING_INPUT_MAX`] bytes untaken no message should be read, not even an acknowledge.
+    /// [`BLOCKING_INPUT_MAX`] bytes untaken no message should be read, not even an acknowledge. It sends
+    /// one message again at a time.
     #[must_use]
     pub fn with_blocking_reader(mut self) -> Self {
         self.input = InputQueue::new(BLOCKING_INPUT_MAX);
         self.blocks_reading = true;
+        self.outbound.resend_slowly();
         self
     }
 
