@@ -5,6 +5,7 @@
 //! is written from the agent's side of the protocol, so that a misreading of one side does not hide in the other.
 
 mod cipher;
+pub(crate) mod client_version;
 mod handshake;
 mod inbound;
 mod input;
@@ -30,9 +31,9 @@ use cipher::Cipher;
 use handshake::Handshake;
 use inbound::Inbound;
 use input::InputQueue;
-pub use input::{INPUT_MAX, Input};
+pub use input::{BLOCKING_INPUT_MAX, INPUT_MAX, Input};
 use outbound::Outbound;
-pub(crate) use properties::{CommandProperties, SessionType};
+pub(crate) use properties::{CommandProperties, PortProperties, SessionType};
 
 /// How long what was sent may take to be acknowledged once the session ends, and once more its last state.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -100,6 +101,8 @@ pub struct Agent {
     /// Session states to be sent.
     states: VecDeque<Bytes>,
     input: InputQueue,
+    blocks_reading: bool,
+    client_version: String,
     events: VecDeque<AgentEvent>,
 }
 
@@ -136,9 +139,22 @@ impl Agent {
             inbound: Inbound::default(),
             outbound: Outbound::new(),
             states: VecDeque::new(),
-            input: InputQueue::default(),
+            input: InputQueue::new(INPUT_MAX),
+            blocks_reading: false,
+            client_version: String::new(),
             events: VecDeque::new(),
         }
+    }
+
+    /// Makes it read and write on one path, as the official agent does (PROTOCOL §9.5.3): while its program leaves
+    /// [`BLOCKING_INPUT_MAX`] bytes untaken no message should be read, not even an acknowledge. It sends
+    /// one message again at a time.
+    #[must_use]
+    pub fn with_blocking_reader(mut self) -> Self {
+        self.input = InputQueue::new(BLOCKING_INPUT_MAX);
+        self.blocks_reading = true;
+        self.outbound.resend_slowly();
+        self
     }
 
     /// Handles an open channel. The first one starts the session; a later one carries all that is unacknowledged.
@@ -232,7 +248,9 @@ impl Agent {
         let (sequence, message) = self.outbound.poll(now)?;
         if self.completing == Some(sequence) {
             self.completing = None;
-            self.handshake = None;
+            if let Some(handshake) = self.handshake.take() {
+                self.client_version = handshake.client_version().to_owned();
+            }
             self.events.push_back(AgentEvent::Ready);
         }
         Some(message)
@@ -256,10 +274,16 @@ impl Agent {
 
     /// Returns whether messages should be read.
     ///
-    /// False while the program leaves [`INPUT_MAX`] bytes or more untaken. Output that waits for acknowledges or for
+    /// False while the program leaves too many bytes untaken ([`INPUT_MAX`]). Output that waits for acknowledges or for
     /// start_publication keeps it true: only reading brings those, and a program that can't write may never read.
     pub fn wants_read(&self) -> bool {
-        self.inbound.has_room() && (!self.input.is_full() || !self.wants_output())
+        let is_output_waiting = !self.blocks_reading && !self.wants_output();
+        self.inbound.has_room() && (!self.input.is_full() || is_output_waiting)
+    }
+
+    /// Returns the client's version, as its handshake told; empty before the handshake's end, or without one.
+    pub fn client_version(&self) -> &str {
+        &self.client_version
     }
 
     /// Returns whether the program may run: no handshake is needed, or it is complete.
@@ -303,7 +327,7 @@ impl Agent {
     /// session terminates; then [`AgentEvent::Ended`] comes with `completion`. Only the first end counts.
     pub fn finish(&mut self, now: Instant, completion: TaskComplete, announces: bool) {
         if matches!(self.phase, Phase::New | Phase::Open) {
-            self.input = InputQueue::default();
+            self.input.clear();
             self.phase = Phase::Draining { until: now + DRAIN_TIMEOUT, completion, announces };
             self.settle(now);
         }

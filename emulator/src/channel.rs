@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// How many messages may wait in each direction between the gateway and a worker.
 pub const MESSAGES_MAX: usize = 256;
@@ -18,8 +18,20 @@ pub enum FromGateway {
     Lost,
     /// A binary message, from the client or from the service.
     Message(Bytes),
-    /// The service ends the session (PROTOCOL §11.6).
-    Cancelled,
+    /// The answer to [`ToGateway::Ping`], in line with the messages.
+    Pong,
+}
+
+/// What a worker tells the gateway.
+#[derive(Clone, Debug)]
+pub enum ToGateway {
+    /// A binary message, for the client or for the service.
+    Message(Bytes),
+    /// Asks for a [`FromGateway::Pong`].
+    Ping,
+    /// Cuts the agent's data channel and opens it again at once, for the agent thinks it dead (PROTOCOL §2.6). What it
+    /// has not read is lost; [`FromGateway::Lost`] and [`FromGateway::Connected`] follow.
+    Reconnect,
 }
 
 /// The worker's end of a data channel.
@@ -27,8 +39,11 @@ pub enum FromGateway {
 pub struct DataChannel {
     /// What comes from the gateway. Not reading it is backpressure.
     pub incoming: mpsc::Receiver<FromGateway>,
-    /// Messages to the gateway: for the client, or for the service.
-    pub outgoing: mpsc::Sender<Bytes>,
+    /// What goes to the gateway. Dropping it drops the data channel.
+    pub outgoing: mpsc::Sender<ToGateway>,
+    /// Resolves when the service ends the session (PROTOCOL §11.6). It comes apart from the messages, as it does on the
+    /// official agent's control channel, so that an agent hears it that reads none.
+    pub cancelled: oneshot::Receiver<()>,
 }
 
 /// A session as the agent gets it in `interactive_shell`, with the document's parameters filled in (PROTOCOL §11.2).
@@ -59,13 +74,25 @@ pub struct AgentProfile {
     /// after each KiB, bytes that are not UTF-8 mangled (PROTOCOL §10.4, §10.7, §12). Otherwise it is as fast and as
     /// exact as it can be, and stays within the same protocol.
     pub is_faithful: bool,
+    /// Whether port sessions send 1 KiB and then rest a millisecond (PROTOCOL §10.7). Faithful ones always do.
+    pub paces_ports: bool,
+    /// Whether port sessions read and write on one path (PROTOCOL §2.6, §9.5.3), as faithful ones always do: while the
+    /// far end leaves 4 MiB unread no message is read, not even an acknowledge, and an answer to a ping that is more
+    /// than 60 s behind makes the agent reconnect, and lose what was on its way to it.
+    pub blocks_ports: bool,
     /// The shell that Standard_Stream sessions start, and its arguments.
     pub shell: Vec<String>,
 }
 
 impl Default for AgentProfile {
     fn default() -> Self {
-        Self { version: "3.3.987.0".to_owned(), is_faithful: false, shell: vec!["sh".to_owned()] }
+        Self {
+            version: "3.3.987.0".to_owned(),
+            is_faithful: false,
+            paces_ports: false,
+            blocks_ports: false,
+            shell: vec!["sh".to_owned()],
+        }
     }
 }
 

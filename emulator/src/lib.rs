@@ -33,6 +33,7 @@ mod server;
 mod service;
 mod sessions;
 mod sigv4;
+mod smux;
 mod socket;
 mod targets;
 mod tasks;

@@ -1,10 +1,11 @@
-//! What runs at the far end of a session (PROTOCOL §10): shells and commands, and programs for tests.
+//! What runs at the far end of a session (PROTOCOL §9, §10): shells, commands and ports, and programs for tests.
 //!
 //! Knows nothing of messages or of the channel: input comes in through one bounded queue, output leaves through
 //! another, and a program whose output is not taken stops.
 
 mod builtin;
 mod command;
+mod port;
 mod process;
 mod pump;
 mod terminal;
@@ -40,32 +41,42 @@ pub(crate) struct Ends {
 
 /// How a program ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Ending {
-    /// What becomes of the session.
-    pub(crate) completion: TaskComplete,
-    /// Whether the service is told that the session terminates.
-    pub(crate) announces: bool,
+pub(crate) enum Ending {
+    /// By itself.
+    Complete {
+        /// What becomes of the session.
+        completion: TaskComplete,
+        /// Whether the service is told that the session terminates.
+        announces: bool,
+    },
+    /// Because the client ends the session: nobody waits for what it still had to say.
+    Terminated,
+    /// With a crash of the official agent's worker, which takes the data channel with it (PROTOCOL §9.8).
+    Crashed,
 }
 
 impl Ending {
     /// Makes the ending of a program that ran.
     fn success() -> Self {
-        Self { completion: TaskComplete { status: TaskStatus::Success, output: String::new() }, announces: true }
+        let completion = TaskComplete { status: TaskStatus::Success, output: String::new() };
+        Self::Complete { completion, announces: true }
     }
 
     /// Makes the ending of a session that was refused with a text for the client.
     fn refused(output: impl Into<String>) -> Self {
-        Self { completion: failed(output.into()), announces: false }
+        Self::Complete { completion: failed(output.into()), announces: false }
     }
 }
 
 /// Returns how a session ends that can't even open a channel: its type is unknown (PROTOCOL §11.2).
 pub(crate) fn refusal(session_type: &str) -> Option<TaskComplete> {
-    SessionType::parse(session_type).is_none().then(|| unsupported(session_type).completion)
+    SessionType::parse(session_type).is_none().then(|| failed(unsupported(session_type)))
 }
 
 /// Runs what the session's document asks for, until it ends or has to stop. Dropping the future kills it.
-pub(crate) async fn run(spec: SessionSpec, ends: Ends) -> Ending {
+///
+/// `client_version` is what the client's handshake told; empty if there was none.
+pub(crate) async fn run(spec: SessionSpec, client_version: String, ends: Ends) -> Ending {
     let properties = CommandProperties::parse(&spec.properties, &spec.agent.version);
     let is_faithful = spec.agent.is_faithful;
     match SessionType::parse(&spec.session_type) {
@@ -83,17 +94,16 @@ pub(crate) async fn run(spec: SessionSpec, ends: Ends) -> Ending {
             terminal::run(line, is_faithful, ends).await
         }
         Some(SessionType::NonInteractiveCommands) => command::run(properties, is_faithful, ends).await,
-        // An honest limit: the far end of port sessions is not part of this emulator yet.
-        Some(SessionType::Port) => Ending::refused("This emulator does not serve Port sessions yet."),
-        None => unsupported(&spec.session_type),
+        Some(SessionType::Port) => port::run(&spec.properties, &client_version, &spec.agent, ends).await,
+        None => Ending::refused(unsupported(&spec.session_type)),
     }
 }
 
-fn unsupported(session_type: &str) -> Ending {
-    Ending::refused(format!(
+fn unsupported(session_type: &str) -> String {
+    format!(
         "Plugin with name {session_type} is not supported by this version of ssm agent, please update to latest \
          version. Step name: {session_type}"
-    ))
+    )
 }
 
 fn failed(output: String) -> TaskComplete {

@@ -3,23 +3,25 @@
 //! One loop and no tasks: dropping the future ends the session and kills its program. Knows nothing of sockets, and
 //! nothing of the protocol beyond what the agent asks of its surroundings.
 
+mod program;
 #[cfg(test)]
 mod tests;
+mod watchdog;
 
 use std::collections::BTreeMap;
-use std::future::{Future, pending};
-use std::pin::Pin;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{sleep_until, timeout};
+use tokio::sync::oneshot;
+use tokio::time::{sleep, sleep_until, timeout};
 
-use crate::agent::{Agent, AgentConfig, AgentEvent, Input};
-use crate::channel::{DataChannel, FromGateway, MESSAGES_MAX, SessionSpec, TaskComplete, TaskStatus};
-use crate::programs::{self, Chunk, Ending, Ends, QUEUE_MAX};
+use crate::agent::{Agent, AgentConfig, AgentEvent, SessionType};
+use crate::channel::{DataChannel, FromGateway, MESSAGES_MAX, SessionSpec, TaskComplete, TaskStatus, ToGateway};
+use crate::programs::{self, Chunk, Ending};
+use program::{Event, Program};
+use watchdog::Watchdog;
 
 /// The most bytes of output in a message of a faithful agent: a portion, and what was held back of a character.
 const FAITHFUL_PAYLOAD_MAX: usize = 1024 + 3;
@@ -27,13 +29,19 @@ const FAITHFUL_PAYLOAD_MAX: usize = 1024 + 3;
 const FAST_PAYLOAD_MAX: usize = 16 << 10;
 /// How many messages may be unacknowledged: at most 32 MiB.
 const OUTPUT_MAX: usize = 2_048;
+/// How many bytes may be unacknowledged by an agent that reads no acknowledges while its far end takes nothing: as many
+/// as the official agent keeps, in 100,000 messages of 1 KiB, so that its far end hardly ever waits for an acknowledge.
+const BLOCKING_OUTPUT_BYTES: usize = 100_000 << 10;
 /// How long messages are left unread because the program takes no input. Then those that wait are read all the same,
-/// so that the session can be cancelled; input among them is not acknowledged, and comes again.
+/// so that the loss of the channel or of the gateway is noticed; input among them is not acknowledged, and comes again.
 const UNREAD_MAX: Duration = Duration::from_millis(500);
-/// How long a program may take to end once it is told to.
-const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the last message may take to get into the channel.
 const LAST_MESSAGE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long it takes the official agent to find out that a worker has crashed (PROTOCOL §9.8).
+const FAITHFUL_CRASH: Duration = Duration::from_secs(60);
+/// What the client is told of a crash.
+const CRASH_OUTPUT: &str = "document process failed unexpectedly: ipc messaging received timeout signal , check \
+                            [ssm-document-worker]/[ssm-session-worker] log for crash reason";
 
 /// Decrypts data keys, as KMS does for agents.
 pub trait DataKeys: Send + Sync {
@@ -54,6 +62,9 @@ pub async fn run(spec: SessionSpec, channel: DataChannel, keys: Arc<dyn DataKeys
     let mut worker = Worker::new(spec, channel, keys);
     loop {
         worker.advance();
+        if worker.has_crashed {
+            return worker.crash().await;
+        }
         if let Some(completion) = worker.completion() {
             worker.send_last().await;
             return completion;
@@ -67,62 +78,66 @@ struct Worker {
     agent: Agent,
     spec: SessionSpec,
     keys: Arc<dyn DataKeys>,
-    incoming: mpsc::Receiver<FromGateway>,
-    outgoing: mpsc::Sender<Bytes>,
-    /// A message that the channel had no room for.
-    unsent: Option<Bytes>,
+    channel: DataChannel,
+    /// Something that the channel had no room for.
+    unsent: Option<ToGateway>,
     program: Program,
     /// A piece of output that the agent has not taken completely.
     chunk: Option<Chunk>,
+    /// It leaves messages unread for as long as it takes, and has a watchdog.
+    is_blocking: bool,
+    watchdog: Option<Watchdog>,
+    /// It has cut its channel: what comes before the gateway's word for it is lost.
+    is_cut: bool,
     unread_since: Option<Instant>,
+    is_cancellable: bool,
     is_gateway_gone: bool,
+    has_crashed: bool,
     completion: Option<TaskComplete>,
-}
-
-/// The running program, as far as it is still there.
-#[derive(Default)]
-struct Program {
-    future: Option<Pin<Box<dyn Future<Output = Ending> + Send>>>,
-    input: Option<mpsc::Sender<Input>>,
-    output: Option<mpsc::Receiver<Chunk>>,
-    stop: Option<oneshot::Sender<()>>,
-    stop_by: Option<Instant>,
-    ending: Option<Ending>,
 }
 
 /// What the worker waited for.
 enum Happening {
     Message(Option<FromGateway>),
-    Output(Option<Chunk>),
-    Ended(Ending),
+    Cancelled(Result<(), oneshot::error::RecvError>),
+    Program(Event),
     /// A queue has room again, or time has passed.
     Progress,
 }
 
 impl Worker {
     fn new(spec: SessionSpec, channel: DataChannel, keys: Arc<dyn DataKeys>) -> Self {
+        let profile = &spec.agent;
+        let is_port = SessionType::parse(&spec.session_type) == Some(SessionType::Port);
+        let is_blocking = is_port && (profile.is_faithful || profile.blocks_ports);
+        let payload_max = if profile.is_faithful { FAITHFUL_PAYLOAD_MAX } else { FAST_PAYLOAD_MAX };
         let config = AgentConfig {
             session_id: spec.session_id.clone(),
             target: spec.target.clone(),
-            version: spec.agent.version.clone(),
+            version: profile.version.clone(),
             session_type: spec.session_type.clone(),
             properties: spec.properties.clone(),
             kms_key_id: Some(spec.kms_key_id.clone()).filter(|id| !id.is_empty()),
-            payload_max: if spec.agent.is_faithful { FAITHFUL_PAYLOAD_MAX } else { FAST_PAYLOAD_MAX },
-            output_max: OUTPUT_MAX,
+            payload_max,
+            output_max: if is_blocking { BLOCKING_OUTPUT_BYTES / payload_max } else { OUTPUT_MAX },
         };
         let unix_now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let agent = Agent::new(config, spec.seed, now(), unix_now);
         Self {
-            agent: Agent::new(config, spec.seed, now(), unix_now),
+            agent: if is_blocking { agent.with_blocking_reader() } else { agent },
             spec,
             keys,
-            incoming: channel.incoming,
-            outgoing: channel.outgoing,
+            channel,
             unsent: None,
             program: Program::default(),
             chunk: None,
+            is_blocking,
+            watchdog: None,
+            is_cut: false,
             unread_since: None,
+            is_cancellable: true,
             is_gateway_gone: false,
+            has_crashed: false,
             completion: None,
         }
     }
@@ -130,6 +145,7 @@ impl Worker {
     /// Does all that can be done without waiting.
     fn advance(&mut self) {
         self.agent.handle_timeout(now());
+        self.watch();
         self.pass_input();
         self.pass_output();
         self.pass_end();
@@ -141,14 +157,12 @@ impl Worker {
         }
         let is_reading = self.agent.wants_read();
         self.unread_since = if is_reading { None } else { self.unread_since.or_else(|| Some(now())) };
-        if self.program.stop_by.is_some_and(|by| by <= now()) {
-            self.program = Program::default();
-        }
+        self.program.handle_timeout(now());
     }
 
     /// Returns how the session ended, once it has and its program is gone.
     fn completion(&mut self) -> Option<TaskComplete> {
-        if self.program.future.is_some() {
+        if !self.program.is_gone() {
             return None;
         }
         let cut = self.is_gateway_gone.then(|| TaskComplete { status: TaskStatus::Success, output: String::new() });
@@ -157,16 +171,18 @@ impl Worker {
 
     /// Waits until there is something to do.
     async fn next(&mut self) -> Happening {
-        let unread_until = self.unread_since.map(|since| since + UNREAD_MAX).filter(|until| *until > now());
-        let is_reading = !self.is_gateway_gone && unread_until.is_none();
-        let deadline = self.agent.deadline().into_iter().chain(unread_until).chain(self.program.stop_by).min();
-        let Program { future, input, output, .. } = &mut self.program;
+        let is_reading = self.is_reading();
+        let unread_until = self.unread_until().filter(|until| *until > now());
+        let watchdog = self.watchdog.as_ref().filter(|_| self.unsent.is_none());
+        let watchdog = watchdog.map(|watchdog| watchdog.deadline(is_reading));
+        let deadlines = [self.agent.deadline(), unread_until, self.program.deadline(), watchdog];
+        let deadline = deadlines.into_iter().flatten().min();
+        let DataChannel { incoming, outgoing, cancelled } = &mut self.channel;
         tokio::select! {
-            message = self.incoming.recv(), if is_reading => Happening::Message(message),
-            chunk = receive(output), if self.chunk.is_none() => Happening::Output(chunk),
-            ending = end(future) => Happening::Ended(ending),
-            () = room(input), if self.agent.has_input() => Happening::Progress,
-            _ = self.outgoing.reserve(), if self.unsent.is_some() => Happening::Progress,
+            message = incoming.recv(), if is_reading => Happening::Message(message),
+            result = cancelled, if self.is_cancellable => Happening::Cancelled(result),
+            event = self.program.next(self.chunk.is_none(), self.agent.has_input()) => Happening::Program(event),
+            _ = outgoing.reserve(), if self.unsent.is_some() => Happening::Progress,
             () = time(deadline) => Happening::Progress,
         }
     }
@@ -175,16 +191,27 @@ impl Worker {
         match happening {
             Happening::Message(Some(message)) => self.handle_messages(message),
             Happening::Message(None) => self.handle_gateway_gone(),
-            Happening::Output(Some(chunk)) => self.chunk = Some(chunk),
-            Happening::Output(None) => self.program.output = None,
-            Happening::Ended(ending) => {
-                self.program.ending = Some(ending);
-                self.program.future = None;
-                self.program.input = None;
-                self.program.stop_by = None;
+            Happening::Cancelled(result) => {
+                self.is_cancellable = false;
+                match result {
+                    Ok(()) => self.agent.cancel(now()),
+                    Err(_) => self.handle_gateway_gone(),
+                }
             }
-            Happening::Progress => {}
+            Happening::Program(Event::Output(chunk)) => self.chunk = Some(chunk),
+            Happening::Program(Event::Progress) | Happening::Progress => {}
         }
+    }
+
+    /// Returns whether messages are read now.
+    fn is_reading(&self) -> bool {
+        let is_overdue = self.unread_until().is_some_and(|until| until <= now());
+        !self.is_gateway_gone && (self.is_cut || self.agent.wants_read() || is_overdue)
+    }
+
+    /// Returns when messages that are left unread are read all the same.
+    fn unread_until(&self) -> Option<Instant> {
+        self.unread_since.filter(|_| !self.is_blocking).map(|since| since + UNREAD_MAX)
     }
 
     /// Handles a message, and as many as have come meanwhile.
@@ -194,34 +221,59 @@ impl Worker {
         let mut message = Some(first);
         for _ in 0..MESSAGES_MAX {
             match message {
-                Some(FromGateway::Connected) => self.agent.handle_connected(now()),
-                Some(FromGateway::Lost) => {
-                    self.unsent = None;
-                    self.agent.handle_lost(now());
+                Some(FromGateway::Connected) => {
+                    self.watchdog = self.is_blocking.then(|| Watchdog::new(now()));
+                    self.agent.handle_connected(now());
                 }
+                Some(FromGateway::Lost) => {
+                    self.is_cut = false;
+                    self.handle_lost();
+                }
+                Some(FromGateway::Message(_) | FromGateway::Pong) if self.is_cut => {}
                 Some(FromGateway::Message(message)) => self.agent.handle_message(now(), &message),
-                Some(FromGateway::Cancelled) => self.agent.cancel(now()),
+                Some(FromGateway::Pong) => {
+                    if let Some(watchdog) = &mut self.watchdog {
+                        watchdog.handle_pong(now());
+                    }
+                }
                 None => return,
             }
-            if !is_overdue && !self.agent.wants_read() {
+            if !is_overdue && !self.is_cut && !self.agent.wants_read() {
                 return;
             }
-            message = self.incoming.try_recv().ok();
+            message = self.channel.incoming.try_recv().ok();
         }
+    }
+
+    fn handle_lost(&mut self) {
+        self.unsent = None;
+        self.watchdog = None;
+        self.agent.handle_lost(now());
     }
 
     /// Handles the loss of the gateway, without which the session can't even end in order.
     fn handle_gateway_gone(&mut self) {
         self.is_gateway_gone = true;
-        self.unsent = None;
-        self.agent.handle_lost(now());
+        self.handle_lost();
         self.agent.cancel(now());
     }
 
+    /// Pings, and cuts a channel that seems dead. Whoever reads nothing does not find that out.
+    fn watch(&mut self) {
+        let (is_reading, now) = (self.is_reading(), now());
+        let Some(watchdog) = self.watchdog.as_mut().filter(|_| self.unsent.is_none()) else { return };
+        if watchdog.is_dead(now) && is_reading {
+            self.handle_lost();
+            self.is_cut = true;
+            self.tell(ToGateway::Reconnect);
+        } else if watchdog.poll_ping(now) {
+            self.tell(ToGateway::Ping);
+        }
+    }
+
     fn pass_input(&mut self) {
-        let Some(input) = &self.program.input else { return };
         while self.agent.has_input() {
-            let Ok(permit) = input.try_reserve() else { return };
+            let Some(permit) = self.program.try_reserve() else { return };
             if let Some(input) = self.agent.read() {
                 permit.send(input);
             }
@@ -231,7 +283,7 @@ impl Worker {
     fn pass_output(&mut self) {
         while self.agent.wants_output() {
             if self.chunk.is_none() {
-                self.chunk = self.program.output.as_mut().and_then(|output| output.try_recv().ok());
+                self.chunk = self.program.try_output();
             }
             let Some(chunk) = &mut self.chunk else { return };
             let taken = self.agent.write(now(), chunk.kind, &chunk.data);
@@ -243,34 +295,41 @@ impl Worker {
         }
     }
 
-    /// Ends the session once the program has ended and all its output is with the agent.
+    /// Ends the session once the program has ended and the agent has what it wrote.
     fn pass_end(&mut self) {
-        if self.chunk.is_none()
-            && self.program.output.is_none()
-            && let Some(Ending { completion, announces }) = self.program.ending.take()
-        {
-            self.agent.finish(now(), completion, announces);
+        match self.program.take_ending(self.chunk.is_none()) {
+            Some(Ending::Complete { completion, announces }) => self.agent.finish(now(), completion, announces),
+            Some(Ending::Terminated) => self.agent.cancel(now()),
+            Some(Ending::Crashed) => self.has_crashed = true,
+            None => {}
         }
     }
 
     /// Sends what the agent has, as far as the channel has room.
     fn flush(&mut self) {
         loop {
-            let Some(message) = self.unsent.take().or_else(|| self.agent.poll_transmit(now())) else { return };
-            match self.outgoing.try_send(message) {
-                Ok(()) => {}
-                Err(TrySendError::Full(message)) => {
-                    self.unsent = Some(message);
-                    return;
-                }
-                Err(TrySendError::Closed(_)) => return self.handle_gateway_gone(),
+            if let Some(unsent) = self.unsent.take() {
+                self.tell(unsent);
             }
+            if self.unsent.is_some() {
+                return;
+            }
+            let Some(message) = self.agent.poll_transmit(now()) else { return };
+            self.tell(ToGateway::Message(message));
+        }
+    }
+
+    fn tell(&mut self, what: ToGateway) {
+        match self.channel.outgoing.try_send(what) {
+            Ok(()) => {}
+            Err(TrySendError::Full(what)) => self.unsent = Some(what),
+            Err(TrySendError::Closed(_)) => self.handle_gateway_gone(),
         }
     }
 
     fn react(&mut self, event: AgentEvent) {
         match event {
-            AgentEvent::Ready => self.start_program(),
+            AgentEvent::Ready => self.program = Program::start(self.spec.clone(), self.agent.client_version()),
             AgentEvent::NeedDataKey { ciphertext, key_id, context } => {
                 let key = self.keys.decrypt(&ciphertext, &key_id, &context);
                 self.agent.handle_data_key(now(), key);
@@ -283,63 +342,36 @@ impl Worker {
         }
     }
 
-    fn start_program(&mut self) {
-        let (input, program_input) = mpsc::channel(QUEUE_MAX);
-        let (program_output, output) = mpsc::channel(QUEUE_MAX);
-        let (stop, program_stop) = oneshot::channel();
-        let ends = Ends { input: program_input, output: program_output, stop: program_stop };
-        self.program = Program {
-            future: Some(Box::pin(programs::run(self.spec.clone(), ends))),
-            input: Some(input),
-            output: Some(output),
-            stop: Some(stop),
-            ..Program::default()
-        };
-    }
-
-    /// Tells the program to stop; what it still writes is not taken.
     fn stop_program(&mut self) {
-        if let Some(stop) = self.program.stop.take() {
-            // It fails when the program has ended already.
-            let _ = stop.send(());
-            self.program.stop_by = self.program.future.is_some().then(|| now() + STOP_TIMEOUT);
-        }
-        self.program.output = None;
+        self.program.stop(now());
         self.chunk = None;
     }
 
     async fn send_last(&mut self) {
-        if let Some(message) = self.unsent.take() {
+        if let Some(unsent) = self.unsent.take() {
             // It fails when the gateway is gone or takes nothing, and then the end needs no announcement.
-            let _ = timeout(LAST_MESSAGE_TIMEOUT, self.outgoing.send(message)).await;
+            let _ = timeout(LAST_MESSAGE_TIMEOUT, self.channel.outgoing.send(unsent)).await;
         }
+    }
+
+    /// Dies as the official agent's worker does: the data channel drops, and nothing is heard until the agent finds out.
+    async fn crash(mut self) -> TaskComplete {
+        self.send_last().await;
+        let DataChannel { mut incoming, outgoing, cancelled } = self.channel;
+        drop(outgoing);
+        let unnoticed = if self.spec.agent.is_faithful { FAITHFUL_CRASH } else { Duration::ZERO };
+        let discard = async { while incoming.recv().await.is_some() {} };
+        tokio::select! {
+            () = sleep(unnoticed) => {}
+            () = discard => {}
+            _ = cancelled, if self.is_cancellable => {}
+        }
+        TaskComplete { status: TaskStatus::Failed, output: CRASH_OUTPUT.to_owned() }
     }
 }
 
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
-}
-
-async fn receive(output: &mut Option<mpsc::Receiver<Chunk>>) -> Option<Chunk> {
-    match output {
-        Some(output) => output.recv().await,
-        None => pending().await,
-    }
-}
-
-async fn end(future: &mut Option<Pin<Box<dyn Future<Output = Ending> + Send>>>) -> Ending {
-    match future {
-        Some(future) => future.await,
-        None => pending().await,
-    }
-}
-
-/// Waits until the program takes input; a program that is gone never does.
-async fn room(input: &Option<mpsc::Sender<Input>>) {
-    match input {
-        Some(input) if input.reserve().await.is_ok() => {}
-        _ => pending().await,
-    }
 }
 
 async fn time(deadline: Option<Instant>) {

@@ -12,8 +12,8 @@ use serde_json::Value;
 use ssmwire::proto::payload::{Action, HandshakeComplete, HandshakeRequest, HandshakeResponse, ProcessedAction};
 use ssmwire::proto::{Ids, version};
 
-use super::AgentConfig;
 use super::properties::{CommandProperties, SessionType};
+use super::{AgentConfig, client_version};
 
 /// How long the client may take for its response, and once more for the challenge.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -177,7 +177,7 @@ impl Handshake {
     /// Returns the message that ends the handshake.
     pub(super) fn completion(&self, now: Instant) -> HandshakeComplete {
         let mut customer_message = String::new();
-        if self.wants_separate_output && compare_client(&self.client_version, SEPARATE_OUTPUT_AFTER).is_le() {
+        if self.wants_separate_output && client_version::compare(&self.client_version, SEPARATE_OUTPUT_AFTER).is_le() {
             customer_message.push_str(SEPARATE_OUTPUT_WARNING);
         }
         if self.is_encrypted() {
@@ -185,6 +185,11 @@ impl Handshake {
         }
         let taken = self.started.map_or(Duration::ZERO, |started| now.saturating_duration_since(started));
         HandshakeComplete { time_ns: taken.as_nanos() as u64, customer_message }
+    }
+
+    /// Returns what the client calls its version; empty before its response.
+    pub(super) fn client_version(&self) -> &str {
+        &self.client_version
     }
 
     fn is_encrypted(&self) -> bool {
@@ -201,29 +206,5 @@ impl Handshake {
         self.step = Step::Answered;
         self.deadline = None;
         Reaction::Fail(text)
-    }
-}
-
-/// Compares as the agent does: part by part, as numbers where both are, and the longer wins if the rest is equal.
-fn compare_client(left: &str, right: &str) -> Ordering {
-    let (left, right): (Vec<_>, Vec<_>) = (left.split('.').collect(), right.split('.').collect());
-    let parts = left.iter().zip(&right).map(|(l, r)| match (l.parse::<u64>(), r.parse::<u64>()) {
-        (Ok(l), Ok(r)) => l.cmp(&r),
-        _ => l.cmp(r),
-    });
-    parts.fold(Ordering::Equal, Ordering::then).then(left.len().cmp(&right.len()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn client_versions_compare_part_by_part_and_then_by_length() {
-        assert!(compare_client("1.2.764.0", "1.2.295").is_gt());
-        assert!(compare_client("1.2.295.0", "1.2.295").is_gt());
-        assert!(compare_client("1.2.295", "1.2.295").is_eq());
-        assert!(compare_client("1.2.99.0", "1.2.295").is_lt());
-        assert!(compare_client("", "1.2.295").is_lt());
     }
 }

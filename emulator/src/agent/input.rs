@@ -9,6 +9,9 @@ use ssmwire::proto::payload::Flag;
 
 /// How many bytes of input may wait for the program. More is not taken, and the client sends it again.
 pub const INPUT_MAX: usize = 4 << 20;
+/// How many bytes of input may wait for the program of an agent that reads and writes on one path: what the socket
+/// holds that joins the official agent's reader to its multiplexer, by Linux's default.
+pub const BLOCKING_INPUT_MAX: usize = 208 << 10;
 
 /// What a queued input costs besides its bytes, so that many small ones count.
 const ENTRY_COST: usize = 64;
@@ -36,16 +39,22 @@ impl fmt::Debug for Input {
 }
 
 /// The inputs that wait, with a bound on their bytes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct InputQueue {
     inputs: VecDeque<Input>,
     cost: usize,
+    cost_max: usize,
 }
 
 impl InputQueue {
+    /// Makes a queue that is full at `cost_max` bytes.
+    pub(super) fn new(cost_max: usize) -> Self {
+        Self { inputs: VecDeque::new(), cost: 0, cost_max }
+    }
+
     /// Returns whether nothing more should come in; what was acknowledged already still may.
     pub(super) fn is_full(&self) -> bool {
-        self.cost >= INPUT_MAX
+        self.cost >= self.cost_max
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -55,6 +64,11 @@ impl InputQueue {
     pub(super) fn push(&mut self, input: Input) {
         self.cost += cost(&input);
         self.inputs.push_back(input);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.inputs.clear();
+        self.cost = 0;
     }
 
     pub(super) fn pop(&mut self) -> Option<Input> {

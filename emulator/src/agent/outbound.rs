@@ -25,6 +25,7 @@ pub(super) struct Outbound {
     unsent: usize,
     /// Sequence numbers of messages to be sent again.
     resends: VecDeque<i64>,
+    resends_per_tick: usize,
     round_trip: RoundTrip,
     tick: Option<Instant>,
 }
@@ -45,9 +46,16 @@ impl Outbound {
             first: 0,
             unsent: 0,
             resends: VecDeque::new(),
+            resends_per_tick: RESENDS_PER_TICK,
             round_trip: RoundTrip::new(),
             tick: None,
         }
+    }
+
+    /// Sends no more than one message again for each tick, which is the official agent's pace (PROTOCOL §10.7). Whoever
+    /// leaves acknowledges unread would otherwise send everything again and again.
+    pub(super) fn resend_slowly(&mut self) {
+        self.resends_per_tick = 1;
     }
 
     /// Returns the sequence number of the next message to be pushed.
@@ -129,7 +137,7 @@ impl Outbound {
         }
         self.tick = (self.unsent > 0).then_some(now + TICK);
         let timeout = self.round_trip.timeout();
-        let room = RESENDS_PER_TICK.saturating_sub(self.resends.len());
+        let room = self.resends_per_tick.saturating_sub(self.resends.len());
         let overdue = self.messages.iter_mut().zip(self.first..).take(self.unsent).filter(|(message, _)| {
             let is_overdue = message.sent_at.is_some_and(|at| now.saturating_duration_since(at) >= timeout);
             is_overdue && !message.is_acknowledged && !message.is_resend

@@ -1,4 +1,4 @@
-//! Session types, and what a document's properties ask of a command (PROTOCOL §9.1, §10.5).
+//! Session types, and what a document's properties ask of a command or a port (PROTOCOL §9.1, §9.3, §10.5).
 
 use serde_json::Value;
 use ssmwire::proto::version;
@@ -61,6 +61,70 @@ impl CommandProperties {
     }
 }
 
+/// What the properties of a port session ask for (PROTOCOL §9.3).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PortProperties {
+    /// The far port.
+    pub(crate) port: String,
+    /// The far host; empty for the agent's own.
+    pub(crate) host: String,
+    /// Whether the client listens for connections; otherwise it has one, its standard input and output.
+    pub(crate) is_local_forwarding: bool,
+}
+
+impl PortProperties {
+    /// Reads the properties.
+    ///
+    /// # Errors
+    /// The official agent's words for properties that are no text, or without a port.
+    pub(crate) fn parse(properties: &Value) -> Result<Self, String> {
+        let mismatch = |value: &Value, place: &str| {
+            format!("Unable to remarshal session properties. json: cannot unmarshal {} into Go {place}", kind(value))
+        };
+        if !properties.is_object() && !properties.is_null() {
+            return Err(mismatch(properties, "value of type port.PortParameters"));
+        }
+        let text = |key: &str| match &properties[key] {
+            Value::Null => Ok(String::new()),
+            Value::String(text) => Ok(text.clone()),
+            other => Err(mismatch(other, &format!("struct field PortParameters.{key} of type string"))),
+        };
+        let port = text("portNumber")?;
+        let read = Self { port, host: text("host")?, is_local_forwarding: text("type")? == "LocalPortForwarding" };
+        if read.port.is_empty() {
+            return Err(format!("Port number is empty in session properties. {}", shown(properties)));
+        }
+        Ok(read)
+    }
+}
+
+/// Names a JSON value as Go's parser does.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// Shows a value as Go's `%v` does.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Array(values) => format!("[{}]", values.iter().map(shown).collect::<Vec<_>>().join(" ")),
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().map(|(key, value)| format!("{key}:{}", shown(value))).collect();
+            members.sort();
+            format!("map[{}]", members.join(" "))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +148,37 @@ mod tests {
     #[test]
     fn properties_that_are_null_are_empty() {
         assert_eq!(CommandProperties::parse(&Value::Null, "3.3.987.0"), CommandProperties::default());
+    }
+
+    #[test]
+    fn ports_are_text() {
+        let ssh = PortProperties::parse(&json!({ "portNumber": "22" }));
+        assert_eq!(ssh, Ok(PortProperties { port: "22".to_owned(), ..PortProperties::default() }));
+        let all = json!({ "portNumber": "80", "host": "db", "type": "LocalPortForwarding", "localPortNumber": "0" });
+        let all = PortProperties::parse(&all).expect("they are good");
+        assert_eq!((all.host.as_str(), all.is_local_forwarding), ("db", true));
+    }
+
+    #[test]
+    fn bad_port_properties_are_refused_in_the_official_words() {
+        for (properties, words) in [
+            (
+                json!({ "type": "LocalPortForwarding", "portNumber": "", "localPortNumber": "0" }),
+                "Port number is empty in session properties. map[localPortNumber:0 portNumber: type:LocalPortForwarding]",
+            ),
+            (Value::Null, "Port number is empty in session properties. <nil>"),
+            (
+                json!({ "portNumber": 80 }),
+                "Unable to remarshal session properties. json: cannot unmarshal number into Go struct field \
+                 PortParameters.portNumber of type string",
+            ),
+            (
+                json!(["80"]),
+                "Unable to remarshal session properties. json: cannot unmarshal array into Go value of type \
+                 port.PortParameters",
+            ),
+        ] {
+            assert_eq!(PortProperties::parse(&properties), Err(words.to_owned()));
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The agent in virtual time, with a client of a few lines at the other end.
 
+mod blocking;
 mod lossy;
 mod official;
 

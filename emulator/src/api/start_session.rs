@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::{ApiError, Call, input::violation};
-use crate::channel::{AgentProfile, DataChannel, MESSAGES_MAX, SessionSpec};
+use crate::channel::{AgentProfile, SessionSpec};
 use crate::documents::{DEFAULT_DOCUMENT, DocumentError, FilledDocument};
 use crate::kms::ACCOUNT;
 use crate::relay::{AgentEnd, Limits, ORDERS_MAX, Relay};
@@ -131,10 +131,8 @@ fn run(
         agent,
         seed: service.random.number(),
     };
-    let (to_worker, incoming) = mpsc::channel(MESSAGES_MAX);
-    let (outgoing, from_worker) = mpsc::channel(MESSAGES_MAX);
-    let worker = tokio::spawn(worker::run(spec, DataChannel { incoming, outgoing }, service.kms.clone()));
-    let agent = AgentEnd::new(to_worker, from_worker, worker);
+    let keys = service.kms.clone();
+    let agent = AgentEnd::start(|channel| tokio::spawn(worker::run(spec, channel, keys)));
     let (orders, ordered) = mpsc::channel(ORDERS_MAX);
     let session = (info.id.clone(), info.target.clone());
     let seed = service.random.number();

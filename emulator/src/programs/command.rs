@@ -50,9 +50,9 @@ pub(super) async fn run(properties: CommandProperties, is_faithful: bool, ends: 
         if is_faithful {
             sleep(FAITHFUL_FAILURE).await;
         }
-        let ending = broken("EOF found when expecting closing quote");
-        tell(&ends, is_faithful, &ending.completion.output).await;
-        return ending;
+        let problem = "EOF found when expecting closing quote";
+        tell(&ends, is_faithful, &not_startable(problem)).await;
+        return broken(problem);
     };
     let outcome = if properties.separates_output {
         separated(&arguments, &properties, is_faithful, ends).await
@@ -168,12 +168,16 @@ async fn kill(tree: ProcessTree, mut child: Child) {
 /// without a text (PROTOCOL §10.3).
 async fn not_started(ends: &Ends, is_faithful: bool, program: &str, error: &io::Error) -> Ending {
     tell(ends, is_faithful, &start_error(program, error)).await;
-    Ending { completion: failed(String::new()), announces: true }
+    Ending::Complete { completion: failed(String::new()), announces: true }
 }
 
 /// Makes the ending of a command that could not even be tried.
 fn broken(problem: impl fmt::Display) -> Ending {
-    Ending { completion: failed(format!("Unable to start command: {problem}\n")), announces: true }
+    Ending::Complete { completion: failed(not_startable(problem)), announces: true }
+}
+
+fn not_startable(problem: impl fmt::Display) -> String {
+    format!("Unable to start command: {problem}\n")
 }
 
 /// Sends a text of the agent's own as standard error.

@@ -1,6 +1,13 @@
 //! Sessions over real channels, with a scripted client at the other end.
 
+mod blocking;
+mod ports;
+mod recorded;
+mod streams;
+
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
@@ -9,6 +16,7 @@ use ssmwire::proto::payload::{
     Acknowledge, EncryptedDataKey, ExitCode, HandshakeResponse, ProcessedAction, SessionState,
 };
 use ssmwire::proto::{Frame, MessageType, PayloadType};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -32,8 +40,11 @@ impl DataKeys for OneKey {
 /// A client, and everything it got.
 struct Client {
     to: mpsc::Sender<FromGateway>,
-    from: mpsc::Receiver<Bytes>,
+    from: mpsc::Receiver<ToGateway>,
+    cancel: Option<oneshot::Sender<()>>,
     session: JoinHandle<TaskComplete>,
+    version: &'static str,
+    answers_handshake: bool,
     next_input: i64,
     next_output: i64,
     stdout: Vec<u8>,
@@ -42,6 +53,9 @@ struct Client {
     largest: usize,
     exit_code: Option<i32>,
     states: Vec<Bytes>,
+    flags: Vec<Bytes>,
+    /// What it asked of the gateway.
+    requests: Vec<ToGateway>,
     acknowledged: i64,
 }
 
@@ -49,11 +63,15 @@ impl Client {
     async fn start(spec: SessionSpec) -> Self {
         let (to, incoming) = mpsc::channel(MESSAGES_MAX);
         let (outgoing, from) = mpsc::channel(MESSAGES_MAX);
-        let session = tokio::spawn(run(spec, DataChannel { incoming, outgoing }, Arc::new(OneKey)));
+        let (cancel, cancelled) = oneshot::channel();
+        let session = tokio::spawn(run(spec, DataChannel { incoming, outgoing, cancelled }, Arc::new(OneKey)));
         let client = Self {
             to,
             from,
+            cancel: Some(cancel),
             session,
+            version: "1.2.764.0",
+            answers_handshake: true,
             next_input: 0,
             next_output: 0,
             stdout: Vec::new(),
@@ -62,10 +80,19 @@ impl Client {
             largest: 0,
             exit_code: None,
             states: Vec::new(),
+            flags: Vec::new(),
+            requests: Vec::new(),
             acknowledged: 0,
         };
         client.tell(FromGateway::Connected).await;
         client
+    }
+
+    /// Ends the session for the service.
+    fn cancel(&mut self) {
+        let cancel = self.cancel.take().expect("it is cancelled once");
+        // A session that has ended listens no more.
+        let _ = cancel.send(());
     }
 
     /// Tells the worker something; a session that has ended listens no more.
@@ -91,7 +118,7 @@ impl Client {
             data_key,
             error: String::new(),
         }];
-        let client_version = "1.2.764.0".to_owned();
+        let client_version = self.version.to_owned();
         let response = HandshakeResponse { client_version, processed, errors: Vec::new() };
         self.send(PayloadType::HandshakeResponse, response.encode()).await;
     }
@@ -99,6 +126,12 @@ impl Client {
     /// Takes one message, acknowledges it, and answers a handshake without encryption; false at the channel's end.
     async fn take(&mut self) -> bool {
         let Some(message) = timeout(PATIENCE, self.from.recv()).await.expect("something comes") else { return false };
+        self.handle(message).await;
+        true
+    }
+
+    async fn handle(&mut self, message: ToGateway) {
+        let ToGateway::Message(message) = message else { return self.requests.push(message) };
         let frame = Frame::decode(&message).expect("the agent's frames decode");
         match frame.message_type {
             MessageType::OutputStreamData => self.take_output(frame).await,
@@ -106,7 +139,6 @@ impl Client {
             MessageType::Acknowledge => self.acknowledged += 1,
             other => panic!("{other}"),
         }
-        true
     }
 
     async fn take_output(&mut self, frame: Frame) {
@@ -123,9 +155,10 @@ impl Client {
         let kind = PayloadType::from(frame.payload_type);
         self.kinds.push(kind);
         match kind {
-            PayloadType::HandshakeRequest => self.respond(None).await,
+            PayloadType::HandshakeRequest if self.answers_handshake => self.respond(None).await,
             PayloadType::Output => self.stdout.extend_from_slice(&frame.payload),
             PayloadType::StdErr => self.stderr.extend_from_slice(&frame.payload),
+            PayloadType::Flag => self.flags.push(frame.payload),
             PayloadType::ExitCode => self.exit_code = ExitCode::parse(&frame.payload).map(|code| code.0),
             _ => {}
         }
@@ -309,7 +342,6 @@ async fn what_cannot_be_run_fails_with_the_agents_text() {
         (spec("InteractiveCommands", Value::Null), "Commands cannot be empty for session type InteractiveCommands"),
         (spec("NonInteractiveCommands", prefix), "invalid stderrSeparatorPrefix not allowed"),
         (merged("echo 'open"), "Unable to start command: EOF found when expecting closing quote\n"),
-        (spec("Port", json!({ "portNumber": "80" })), "This emulator does not serve Port sessions yet."),
         (
             spec("Standard_Stream", json!({ "program": "dance" })),
             "The program dance is not one of echo, sink and chargen.",
@@ -333,7 +365,7 @@ async fn an_unknown_session_type_fails_before_the_channel_is_used() {
 async fn cancelling_a_command_kills_all_it_started_and_gives_no_exit_code() {
     let mut client = Client::start(separated("sh -c 'sleep 300 & echo pid=$!; wait'")).await;
     let child = printed_pid(&mut client).await;
-    client.tell(FromGateway::Cancelled).await;
+    client.cancel();
     until_gone(&child).await;
     assert_eq!(client.end().await, success());
     assert_eq!(client.exit_code, None);
@@ -345,7 +377,7 @@ async fn cancelling_a_shell_kills_its_background_jobs_and_is_not_announced() {
     let mut client = Client::start(spec("Standard_Stream", Value::Null)).await;
     client.type_in("set -m; trap '' HUP; sleep 300 & echo pid=$!\n").await;
     let child = printed_pid(&mut client).await;
-    client.tell(FromGateway::Cancelled).await;
+    client.cancel();
     until_gone(&child).await;
     assert_eq!(client.end().await, success());
     assert_eq!(client.states.len(), 1);
@@ -374,7 +406,7 @@ async fn dropping_the_session_kills_the_program() {
 async fn a_session_whose_program_takes_no_input_can_be_cancelled() {
     let mut client = Client::start(separated("sh -c 'echo pid=$$; exec sleep 300'")).await;
     let child = printed_pid(&mut client).await;
-    client.to.send(FromGateway::Cancelled).await.expect("the worker is there");
+    client.cancel();
     until_gone(&child).await;
     client.end().await;
 
@@ -384,7 +416,7 @@ async fn a_session_whose_program_takes_no_input_can_be_cancelled() {
     for _ in 0..400 {
         client.send(PayloadType::Output, vec![b'x'; 16 << 10]).await;
     }
-    client.tell(FromGateway::Cancelled).await;
+    client.cancel();
     until_gone(&child).await;
     client.end().await;
 }
@@ -420,14 +452,12 @@ async fn a_cut_channel_loses_nothing() {
         client.tell(FromGateway::Connected).await;
         // What was on its way when the channel was cut comes again, from the first unacknowledged message on.
         let next = client.next_output;
-        let is_again = |message: &Bytes| {
-            Frame::decode(message)
-                .is_ok_and(|frame| frame.message_type == MessageType::OutputStreamData && frame.sequence <= next)
-        };
         loop {
             let message = timeout(PATIENCE, client.from.recv()).await.expect("it goes on").expect("it goes on");
-            if is_again(&message) {
-                client.take_output(Frame::decode(&message).expect("a frame")).await;
+            let ToGateway::Message(message) = message else { panic!("{message:?}") };
+            let frame = Frame::decode(&message).expect("a frame");
+            if frame.message_type == MessageType::OutputStreamData && frame.sequence <= next {
+                client.take_output(frame).await;
                 break;
             }
         }
@@ -462,7 +492,7 @@ async fn an_echo_that_nobody_reads_for_long_loses_nothing() {
     }
     client.until(|client| client.stdout.len() >= data.len()).await;
     assert!(client.stdout == data);
-    client.tell(FromGateway::Cancelled).await;
+    client.cancel();
     assert_eq!(client.end().await, success());
 }
 
@@ -475,7 +505,7 @@ async fn an_encrypted_session_asks_for_its_data_key() {
         client.respond(Some(blob)).await;
         if last == PayloadType::ChallengeRequest {
             client.until(|client| client.kinds.contains(&last)).await;
-            client.tell(FromGateway::Cancelled).await;
+            client.cancel();
             assert_eq!(client.end().await, success());
         } else {
             let text = "\n----------ERROR-------\nEncountered error while initiating handshake. Fetching data key \

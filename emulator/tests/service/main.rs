@@ -4,3 +4,4 @@ mod api;
 mod client;
 mod faults;
 mod gateway;
+mod ports;
