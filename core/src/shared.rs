@@ -56,6 +56,7 @@ pub(crate) struct Turn {
     pub(crate) is_unresponsive: bool,
     pub(crate) is_flushed: bool,
     pub(crate) has_outcome: bool,
+    pub(crate) unread: u64,
     pub(crate) closing: Option<Instant>,
 }
 
@@ -131,6 +132,7 @@ impl Shared {
         turn.wants_transmit = outgoing.len() >= TRANSMITS_MAX;
         turn.is_flushed = connection.is_flushed();
         turn.has_outcome = connection.outcome().is_some();
+        turn.unread = connection.stats().unread;
         self.release(state, is_changed || turn.has_outcome);
         turn
     }

@@ -40,13 +40,17 @@ pub(crate) async fn measure() {
     let (endpoint, region, id, secret) = (line(), line(), line(), line());
     let client = client(endpoint, &region, (&id, &secret)).await;
 
-    let request = || StartSession { document_name: Some("Emulator-Echo".into()), ..StartSession::new(TARGET) };
+    let request = || {
+        let request = StartSession { document_name: Some("Emulator-Echo".into()), ..StartSession::new(TARGET) };
+        request.parameter("greeting", "x")
+    };
     let open = async |count: usize| {
         let mut sessions = Vec::with_capacity(count);
         for _ in 0..count {
             let session = client.start_session(request()).await.expect("starts");
             // A byte there and back, so that every buffer is there that a used session has.
             session.ready().await.expect("gets ready");
+            session.stdio().read(&mut [0; 16]).await.expect("greets");
             session.stdio().write_all(b"x").await.expect("writes");
             session.stdio().read(&mut [0; 16]).await.expect("reads");
             session.stdio().flush().await.expect("is acknowledged");

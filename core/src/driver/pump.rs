@@ -25,7 +25,9 @@ use crate::{Error, Result, clock};
 
 /// What one turn takes from the socket.
 const BATCH_MESSAGES: usize = 256;
-const BATCH_BYTES: usize = 256 << 10;
+const BATCH_BYTES: usize = 64 << 10;
+/// Unread bytes at which the reader gets its turn before more is read, so that it finds them in the processor's cache.
+const HAND_OVER: u64 = 256 << 10;
 /// Turns before other tasks of the runtime get theirs.
 const TURNS_MAX: usize = 16;
 /// The ping's payload, as the official programs send it (PROTOCOL §2.6).
@@ -136,7 +138,12 @@ impl Pump {
                     Ok(DataKey::new(std::mem::take(&mut *key.plaintext), key.ciphertext))
                 }));
             }
-            let has_room = match self.write(cx) {
+            let fed = match goal {
+                Goal::Serve => self.feed(cx),
+                // Nothing may be left behind when this goal is reached.
+                _ => self.feed(cx).and_then(|has_room| Ok(self.poll_flush(cx)? && has_room)),
+            };
+            let has_room = match fed {
                 Ok(has_room) => has_room,
                 Err(reason) => return Poll::Ready(Exit::Lost(reason)),
             };
@@ -161,7 +168,14 @@ impl Pump {
             let is_due = deadline.is_some_and(|at| self.poll_timer(cx, at));
             let has_work = !self.incoming.is_empty() || has_key || is_due || turn.wants_transmit && has_room;
             if !has_work {
-                return Poll::Pending;
+                // Only here, when nothing more comes at once: a flush for every batch would cost more than the batch.
+                return match self.poll_flush(cx) {
+                    Ok(_) => Poll::Pending,
+                    Err(reason) => Poll::Ready(Exit::Lost(reason)),
+                };
+            }
+            if turn.unread >= HAND_OVER {
+                break;
             }
         }
         cx.waker().wake_by_ref();
@@ -169,11 +183,7 @@ impl Pump {
     }
 
     /// Hands the outgoing messages to the socket; returns whether it took them all.
-    fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, &'static str> {
-        let lost = |error: tungstenite::Error| {
-            debug!(%error, "writing failed");
-            "writing failed"
-        };
+    fn feed(&mut self, cx: &mut Context<'_>) -> Result<bool, &'static str> {
         while !self.outgoing.is_empty() {
             let mut socket = Pin::new(&mut self.socket);
             match socket.as_mut().poll_ready(cx) {
@@ -184,6 +194,11 @@ impl Pump {
                 socket.start_send(message(transmit)).map_err(lost)?;
             }
         }
+        Ok(true)
+    }
+
+    /// Has the socket send what it has collected; returns whether that is done.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Result<bool, &'static str> {
         match Pin::new(&mut self.socket).poll_flush(cx) {
             Poll::Ready(flushed) => flushed.map_err(lost).map(|()| true),
             Poll::Pending => Ok(false),
@@ -247,6 +262,11 @@ impl Pump {
         }
         self.timer.as_mut().poll(cx).is_ready()
     }
+}
+
+fn lost(error: tungstenite::Error) -> &'static str {
+    debug!(%error, "writing failed");
+    "writing failed"
 }
 
 fn reached(goal: Goal, turn: &Turn, now: Instant, is_written: bool) -> Option<Exit> {

@@ -9,29 +9,40 @@ use bytes::{Buf, Bytes, BytesMut};
 const BLOCK: usize = 64 << 10;
 /// The size of a first block: a session that only echoes keystrokes needs no more.
 const BLOCK_MIN: usize = 1 << 10;
+/// Payloads from this size on are kept as they came, without a copy …
+const SHARED_MIN: usize = 256;
+/// … while no more than this is unread. A payload is a slice of a read buffer that may be many times its size, so a
+/// reader that is behind gets copies: what it leaves unread must take as much memory as it counts.
+const SHARED_MAX: usize = 256 << 10;
 
 /// A queue of bytes.
-///
-/// Bytes are copied into blocks of its own: a payload is a slice of a read buffer many times its size, and a queue
-/// of such slices would take a multiple of the memory that it counts.
 #[derive(Default)]
 pub(super) struct Buffer {
-    full: VecDeque<BytesMut>,
+    full: VecDeque<Bytes>,
     last: BytesMut,
     len: usize,
 }
 
 impl Buffer {
+    /// Adds a payload.
+    pub(super) fn push_payload(&mut self, payload: &Bytes) {
+        if payload.len() < SHARED_MIN || self.len + payload.len() > SHARED_MAX {
+            return self.push(payload);
+        }
+        self.seal_last();
+        self.full.push_back(payload.clone());
+        self.len += payload.len();
+    }
+
+    /// Adds a copy of `data`.
     pub(super) fn push(&mut self, mut data: &[u8]) {
         self.len += data.len();
         while !data.is_empty() {
             let room = self.last.capacity() - self.last.len();
             if room == 0 {
+                self.seal_last();
                 let size = if self.len > BLOCK_MIN { BLOCK } else { BLOCK_MIN };
-                let full = std::mem::replace(&mut self.last, BytesMut::with_capacity(size));
-                if !full.is_empty() {
-                    self.full.push_back(full);
-                }
+                self.last = BytesMut::with_capacity(size);
                 continue;
             }
             let (now, later) = data.split_at(room.min(data.len()));
@@ -44,43 +55,60 @@ impl Buffer {
     pub(super) fn read(&mut self, target: &mut [u8]) -> usize {
         let mut done = 0;
         while done < target.len() && self.len > 0 {
-            let block = self.full.front_mut().unwrap_or(&mut self.last);
-            let count = block.len().min(target.len() - done);
-            target[done..done + count].copy_from_slice(&block[..count]);
-            block.advance(count);
+            let target = &mut target[done..];
+            let count = match self.full.front_mut() {
+                Some(block) => take(block, target),
+                None => take(&mut self.last, target),
+            };
+            if self.full.front().is_some_and(Bytes::is_empty) {
+                self.full.pop_front();
+            }
             done += count;
             self.len -= count;
-            self.drop_empty();
+        }
+        if self.len == 0 {
+            // Used again from its start: a block that is given back and taken anew costs more than filling it.
+            let used = self.last.capacity() + 1;
+            self.last.try_reclaim(used);
         }
         done
     }
 
-    /// Takes the oldest bytes out, up to a block, without copying them.
+    /// Takes the oldest bytes out, up to a block or a message, without copying them.
     pub(super) fn read_block(&mut self) -> Option<Bytes> {
         let block = match self.full.pop_front() {
             Some(block) => block,
-            None => std::mem::take(&mut self.last),
+            None => self.last.split().freeze(),
         };
         self.len -= block.len();
-        (!block.is_empty()).then(|| block.freeze())
+        (!block.is_empty()).then_some(block)
+    }
+
+    /// Gives back the memory that an empty buffer keeps for the next bytes.
+    pub(super) fn shrink(&mut self) {
+        if self.len == 0 {
+            self.last = BytesMut::new();
+        }
     }
 
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    fn drop_empty(&mut self) {
-        if self.full.front().is_some_and(BytesMut::is_empty) {
-            self.full.pop_front();
-        }
-        if self.len == 0 {
-            // An idle session keeps no block.
-            self.last = BytesMut::new();
+    /// What is in the last block stands before what comes next.
+    fn seal_last(&mut self) {
+        if !self.last.is_empty() {
+            self.full.push_back(self.last.split().freeze());
         }
     }
 }
 
-/// Shows the length only: what a session carries belongs in no log.
+fn take(block: &mut impl Buf, target: &mut [u8]) -> usize {
+    let count = block.remaining().min(target.len());
+    block.copy_to_slice(&mut target[..count]);
+    count
+}
+
 impl fmt::Debug for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Buffer").field("len", &self.len).finish_non_exhaustive()
@@ -102,7 +130,10 @@ mod tests {
             let mut reads = reads.into_iter();
             for push in pushes {
                 let data: Vec<u8> = (0..push).map(|_| { next = next.wrapping_add(7); next }).collect();
-                buffer.push(&data);
+                match push % 2 {
+                    0 => buffer.push(&data),
+                    _ => buffer.push_payload(&Bytes::copy_from_slice(&data)),
+                }
                 model.extend(&data);
                 let got = match reads.next() {
                     Some(Some(size)) => {
@@ -130,11 +161,19 @@ mod tests {
     }
 
     #[test]
-    fn a_drained_buffer_keeps_no_memory() {
+    fn a_drained_buffer_keeps_one_block_until_it_is_shrunk() {
         let mut buffer = Buffer::default();
         buffer.push(&[1; 200_000]);
         let mut target = vec![0; 200_000];
         assert_eq!(buffer.read(&mut target), 200_000);
-        assert_eq!((buffer.full.len(), buffer.last.capacity()), (0, 0));
+        assert!(buffer.full.is_empty() && buffer.last.capacity() <= BLOCK);
+        let block = buffer.last.capacity();
+        for _ in 0..1000 {
+            buffer.push(&[1; 1000]);
+            assert_eq!(buffer.read(&mut target), 1000);
+            assert_eq!(buffer.last.capacity(), block, "the block is used again");
+        }
+        buffer.shrink();
+        assert_eq!(buffer.last.capacity(), 0);
     }
 }

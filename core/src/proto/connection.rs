@@ -218,6 +218,9 @@ impl Connection {
             return Some(Transmit::Text(open.encode()));
         }
         if self.liveness.poll_ping(now) {
+            // The session has been silent for a while: it needs no memory for what may come.
+            self.stdio.shrink();
+            self.stderr.shrink();
             return Some(Transmit::Ping);
         }
         if let Some(owed) = self.inbound.poll_owed() {

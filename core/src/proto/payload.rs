@@ -5,8 +5,6 @@
 
 mod handshake;
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -94,16 +92,15 @@ pub struct Acknowledge {
 impl Acknowledge {
     /// Returns the payload.
     pub fn encode(&self) -> Bytes {
-        let mut out = String::with_capacity(192);
         // Written by hand: there is one for every message, and nothing in it needs escaping.
-        let _ = write!(
-            out,
-            concat!(
-                r#"{{"AcknowledgedMessageType":"{}","AcknowledgedMessageId":"{}","#,
-                r#""AcknowledgedMessageSequenceNumber":{},"IsSequentialMessage":true}}"#
-            ),
-            self.message_type, self.id, self.sequence
-        );
+        let mut out = Vec::with_capacity(192);
+        out.extend_from_slice(br#"{"AcknowledgedMessageType":""#);
+        out.extend_from_slice(self.message_type.as_str().as_bytes());
+        out.extend_from_slice(br#"","AcknowledgedMessageId":""#);
+        out.extend_from_slice(&self.id.text());
+        out.extend_from_slice(br#"","AcknowledgedMessageSequenceNumber":"#);
+        out.extend_from_slice(self.sequence.to_string().as_bytes());
+        out.extend_from_slice(br#","IsSequentialMessage":true}"#);
         out.into()
     }
 

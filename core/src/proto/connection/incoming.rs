@@ -80,9 +80,9 @@ impl Connection {
         };
         match kind {
             PayloadType::Output | PayloadType::StdErr if self.is_abandoned => {}
-            PayloadType::StdErr => self.stderr.push(data),
+            PayloadType::StdErr => self.stderr.push_payload(data),
             PayloadType::ExitCode => self.exit_code = ExitCode::parse(data).map(|code| code.0),
-            _ => self.stdio.push(data),
+            _ => self.stdio.push_payload(data),
         }
         Ok(())
     }
