@@ -9,6 +9,7 @@
 //!   inbound    order, duplicates, acks owed       outbound   number, keep until acked, resend, window
 //!   payload    handshake | data                   payload    handshake | data | size
 //!   cipher     open                               cipher     seal
+//!   smux       port sessions: frames -> streams   smux       streams -> frames, in turns
 //!   buffer     bytes that wait for the reader     (none: a write takes only what fits the window)
 //! ```
 //!
@@ -26,6 +27,8 @@ mod liveness;
 mod outbound;
 pub mod payload;
 mod rtt;
+#[cfg_attr(not(test), expect(dead_code, reason = "wired in by the connection's port sessions"))]
+mod smux;
 pub mod version;
 
 pub use cipher::{DATA_KEY_LEN, DataKey};
