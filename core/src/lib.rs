@@ -1,7 +1,8 @@
 //! AWS Systems Manager sessions as a native library: shells, commands and byte streams on managed nodes, without the
 //! `aws` command, without the session-manager-plugin, without a child process.
 //!
-//! ```no_run
+#![cfg_attr(feature = "net", doc = "```no_run")]
+#![cfg_attr(not(feature = "net"), doc = "```ignore")]
 //! # async fn example() -> ssmwire::Result<()> {
 //! use ssmwire::{Client, Command};
 //!

@@ -1,6 +1,6 @@
 //! What a session's driver and its handles share: the connection behind one mutex, and everybody's wakers.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -38,12 +38,19 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 struct State {
     connection: Connection,
-    readers: [Waiters; 2],
-    writers: Waiters,
+    /// Who waits for a stream; a stream that nobody waits for has no entry.
+    waiting: BTreeMap<StreamId, Waiting>,
     flushers: Waiters,
     events: VecDeque<Event>,
     closing: Option<Instant>,
     has_ended: bool,
+}
+
+/// Who waits for one stream.
+#[derive(Debug, Default)]
+struct Waiting {
+    readers: Waiters,
+    writers: Waiters,
 }
 
 /// What the driver must know after a turn.
@@ -66,8 +73,7 @@ impl Shared {
         let connection = Connection::new(config, clock::seed(), clock::now(), clock::unix_now());
         let state = State {
             connection,
-            readers: Default::default(),
-            writers: Waiters::default(),
+            waiting: BTreeMap::new(),
             flushers: Waiters::default(),
             events: VecDeque::new(),
             closing: None,
@@ -175,7 +181,7 @@ impl Shared {
         let step = read(&mut state.connection);
         let is_woken = !was_reading && state.connection.wants_read();
         let displaced = match step {
-            Step::Blocked => state.readers[id as usize].add(cx.waker()),
+            Step::Blocked => state.waiting.entry(id).or_default().readers.add(cx.waker()),
             _ => None,
         };
         drop(state);
@@ -192,13 +198,13 @@ impl Shared {
     }
 
     /// Writes what fits the window, or registers to be woken.
-    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, id: StreamId, data: &[u8]) -> Poll<Result<usize>> {
         self.check_home()?;
         let now = clock::now();
         let mut state = self.lock();
-        let step = state.connection.write(now, data);
+        let step = state.connection.write(now, id, data);
         let displaced = match step {
-            Step::Blocked => state.writers.add(cx.waker()),
+            Step::Blocked => state.waiting.entry(id).or_default().writers.add(cx.waker()),
             _ => None,
         };
         let is_woken = state.connection.wants_transmit() || state.connection.outcome().is_some();
@@ -289,16 +295,23 @@ impl Shared {
 
     /// Unlocks, then wakes whoever can go on.
     fn release(&self, mut state: MutexGuard<'_, State>, is_changed: bool) {
-        let State { connection, readers: [stdio, stderr], writers, flushers, .. } = &mut *state;
+        let State { connection, waiting, flushers, .. } = &mut *state;
         let is_over = connection.outcome().is_some();
-        let woken = [
-            stdio.take_if(connection.is_readable(StreamId::Stdio)),
-            stderr.take_if(connection.is_readable(StreamId::Stderr)),
-            writers.take_if(is_over || connection.is_writable()),
-            flushers.take_if(is_over || connection.is_flushed()),
-        ];
+        let flushed = flushers.take_if(is_over || connection.is_flushed());
+        let mut woken = Vec::new();
+        waiting.retain(|id, waiting| {
+            for (waiters, can_go_on) in [
+                (&mut waiting.readers, connection.is_readable(*id)),
+                (&mut waiting.writers, is_over || connection.is_writable(*id)),
+            ] {
+                if can_go_on && !waiters.is_empty() {
+                    woken.push(waiters.take_if(true));
+                }
+            }
+            !(waiting.readers.is_empty() && waiting.writers.is_empty())
+        });
         drop(state);
-        woken.into_iter().for_each(Waiters::wake);
+        woken.into_iter().chain([flushed]).for_each(Waiters::wake);
         if is_changed {
             self.changed.notify_waiters();
         }

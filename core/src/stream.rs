@@ -98,7 +98,7 @@ impl ByteStream {
     /// [`crate::Kind::Forked`] in a child process.
     pub fn finish(&self) -> Result<()> {
         self.session.shared.check_home()?;
-        self.session.shared.request(|connection| connection.finish());
+        self.session.shared.request(|connection| connection.finish(self.id));
         Ok(())
     }
 
@@ -110,11 +110,7 @@ impl ByteStream {
 
     /// The write that all others are made of.
     pub fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
-        if self.id == StreamId::Stderr {
-            let error = crate::Error::new(crate::Kind::Unsupported, "standard error can't be written");
-            return Poll::Ready(Err(error));
-        }
-        self.session.shared.poll_write(cx, data)
+        self.session.shared.poll_write(cx, self.id, data)
     }
 }
 

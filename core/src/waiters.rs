@@ -35,6 +35,10 @@ impl Waiters {
         if can_go_on { std::mem::take(self) } else { Self::default() }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.iter().all(Option::is_none)
+    }
+
     /// Wakes all.
     pub(crate) fn wake(self) {
         self.0.into_iter().flatten().for_each(Waker::wake);

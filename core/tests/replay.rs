@@ -23,7 +23,10 @@ use ssmwire::{Error, Kind, Secret};
 #[test]
 fn every_recorded_conversation_can_be_had_with_this_client() {
     let mut replayed = 0;
-    for recording in Recording::all().iter().filter(|recording| recording.has_client()) {
+    // The streams of port sessions are cut into frames by other rules than the official client's; `proto`'s own tests
+    // hold them against the recorded bytes.
+    let is_played = |recording: &&Recording| recording.has_client() && !recording.is_port();
+    for recording in Recording::all().iter().filter(is_played) {
         println!("replaying {}", recording.name);
         Replay::new(recording).run();
         replayed += 1;
@@ -169,7 +172,7 @@ impl<'a> Replay<'a> {
         match PayloadType::from(frame.payload_type) {
             PayloadType::Output => {
                 let text = self.typed(&frame.payload);
-                let written = self.connection.write(self.now, &text);
+                let written = self.connection.write(self.now, StreamId::Stdio, &text);
                 assert!(matches!(written, Step::Done(count) if count == text.len()), "{written:?}");
             }
             PayloadType::Size if self.their_input.ordinal(frame.sequence) != Some((PayloadType::Size, 0)) => {

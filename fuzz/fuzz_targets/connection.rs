@@ -68,7 +68,7 @@ fn operate(input: &mut Unstructured<'_>, peer: &mut Peer) -> Result<()> {
             drop(peer.connection.read(id, &mut target));
         }
         15 => peer.connection.resize(Size { columns: input.arbitrary()?, rows: 1 }),
-        _ => peer.connection.finish(),
+        _ => peer.connection.finish(StreamId::Stdio),
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod config;
 mod incoming;
 mod input;
 mod interface;
+mod ports;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ use super::inbound::Inbound;
 use super::liveness::Liveness;
 use super::outbound::Outbound;
 use super::payload::{Acknowledge, OpenDataChannel, PayloadType, Size};
+use super::smux::Mux;
 use crate::{Error, Kind, Result, Secret};
 
 /// Events that may wait to be fetched; a further one replaces the newest.
@@ -49,6 +51,8 @@ pub struct Connection {
     liveness: Liveness,
     stdio: Buffer,
     stderr: Buffer,
+    /// The connections of a multiplexed port session.
+    mux: Option<Mux>,
     is_full: bool,
     is_abandoned: bool,
     size: Option<Size>,
@@ -94,6 +98,7 @@ impl Connection {
             liveness: Liveness::new(config.ping_interval, config.pong),
             stdio: Buffer::default(),
             stderr: Buffer::default(),
+            mux: None,
             is_full: false,
             is_abandoned: false,
             size: config.size,
@@ -118,6 +123,9 @@ impl Connection {
         self.link = Link { is_up: true, opening: Some(token), is_paused: false, progress: now, connections };
         self.stats.reconnects = connections - 1;
         self.outbound.restart();
+        if let Some(mux) = &mut self.mux {
+            mux.handle_connected(now);
+        }
         self.handle_heartbeat(now);
         match &mut self.input.state {
             InputState::Waiting { probe: Probe::NotYet { since } } => *since = Some(now),
@@ -131,6 +139,9 @@ impl Connection {
         self.link.is_up = false;
         self.link.opening = None;
         self.liveness.suspend();
+        if let Some(mux) = &mut self.mux {
+            mux.handle_lost();
+        }
     }
 
     /// Any sign of life that is not a message: a pong, or a ping of the service's own.
@@ -197,6 +208,9 @@ impl Connection {
             let waited = self.config.stall;
             self.fail(Error::new(Kind::PeerUnresponsive, format!("the agent acknowledged nothing for {waited:?}")));
         }
+        if let Some(Err(error)) = self.mux.as_mut().map(|mux| mux.handle_timeout(now)) {
+            self.fail(error);
+        }
         self.open_input(now);
     }
 
@@ -261,6 +275,7 @@ impl Connection {
             self.handshake_deadline().map(|at| (at, "handshake")),
             self.stall_deadline().map(|at| (at, "stall")),
             self.input_deadline().map(|at| (at, "input")),
+            self.mux.as_ref().and_then(Mux::deadline),
         ]
         .into_iter()
         .flatten()
@@ -302,7 +317,7 @@ impl Connection {
     }
 
     fn unread(&self) -> usize {
-        self.stdio.len() + self.stderr.len()
+        self.stdio.len() + self.stderr.len() + self.mux.as_ref().map_or(0, Mux::unread)
     }
 
     /// Silence counted for nothing while nothing was read; it counts anew from here.

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use super::cipher::{Cipher, DataKey};
 use super::connection::Config;
@@ -23,6 +24,10 @@ pub enum SessionKind {
     Shell,
     /// A command without a terminal and without input: NonInteractiveCommands.
     Command,
+    /// One connection to a port, which standard input and output are: ports of old agents, and SSH.
+    Port,
+    /// Many connections to a port, each a stream of its own.
+    Ports,
 }
 
 /// Where a handshake stands.
@@ -89,9 +94,9 @@ impl Handshake {
         let (mut failure, mut key) = (self.check_version(config.agent_newer_than).err(), None);
         for action in &request.actions {
             let answer = match action {
-                Action::SessionType { session_type, .. } => match &failure {
+                Action::SessionType { session_type, properties } => match &failure {
                     Some(error) => Err(error.clone()),
-                    None => self.take_session_type(session_type),
+                    None => self.take_session_type(session_type, properties, config),
                 },
                 Action::KmsEncryption { key_id, challenge } => {
                     let target = config.target.as_deref().ok_or_else(|| {
@@ -205,16 +210,33 @@ impl Handshake {
         Err(Error::new(Kind::Unsupported, problem).with_hint("update the agent on the target"))
     }
 
-    fn take_session_type(&mut self, session_type: &str) -> Result<()> {
+    fn take_session_type(&mut self, session_type: &str, properties: &Value, config: &Config) -> Result<()> {
         self.kind = Some(match session_type {
             "Standard_Stream" | "InteractiveCommands" => SessionKind::Shell,
             "NonInteractiveCommands" => SessionKind::Command,
+            "Port" if config.serves_ports => self.port_kind(properties),
             other => {
                 let problem = format!("this client does not serve sessions of the type `{other}`");
                 return Err(Error::new(Kind::Unsupported, problem));
             }
         });
         Ok(())
+    }
+
+    /// Decides as the agent does (PROTOCOL §9.4): if the two disagreed, one would take the other's frames for data.
+    fn port_kind(&self, properties: &Value) -> SessionKind {
+        let forwards = properties.get("type").and_then(Value::as_str) == Some("LocalPortForwarding");
+        let agent = self.agent_version().unwrap_or("");
+        if forwards && version::is_newer(agent, version::AGENT_MULTIPLEXES_AFTER) {
+            SessionKind::Ports
+        } else {
+            SessionKind::Port
+        }
+    }
+
+    /// Returns whether the multiplexer must send signs of life: old agents end a session without (PROTOCOL §9.5.2).
+    pub(super) fn needs_keepalive(&self) -> bool {
+        !version::is_newer(self.agent_version().unwrap_or(""), version::AGENT_WITHOUT_KEEPALIVE_AFTER)
     }
 
     fn respond(&mut self, processed: Vec<ProcessedAction>, config: &Config, failure: Option<Error>) -> Next {

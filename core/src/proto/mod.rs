@@ -27,7 +27,6 @@ mod liveness;
 mod outbound;
 pub mod payload;
 mod rtt;
-#[cfg_attr(not(test), expect(dead_code, reason = "wired in by the connection's port sessions"))]
 mod smux;
 pub mod version;
 
@@ -37,6 +36,7 @@ pub use frame::{Frame, FrameError, MessageType};
 pub use handshake::{KeyRequest, SessionKind};
 pub use ids::{Ids, MessageId};
 pub use payload::PayloadType;
+pub use smux::MuxId;
 
 #[cfg(test)]
 mod tests;

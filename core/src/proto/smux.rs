@@ -33,7 +33,7 @@ const UNHEARD_MAX: usize = 1024;
 
 /// Names a stream on the wire. Numbers are not used again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct MuxId(u32);
+pub struct MuxId(u32);
 
 /// What a multiplexer is to be like.
 #[derive(Clone, Debug)]

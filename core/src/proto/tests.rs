@@ -10,6 +10,7 @@ mod handshake;
 mod hostile;
 mod liveness;
 mod payloads;
+mod ports;
 mod receiving;
 mod rig;
 mod sending;

@@ -11,6 +11,12 @@ pub const CLIENT_VERSION: &str = "1.2.764.0";
 /// The agent must be newer than this for separated output and exit codes (PROTOCOL §10.5).
 pub const AGENT_SEPARATE_OUTPUT_AFTER: &str = "3.1.1510.0";
 
+/// The agent must be newer than this to carry many connections over one port session.
+pub const AGENT_MULTIPLEXES_AFTER: &str = "3.0.196.0";
+
+/// An agent newer than this sends no keepalive over a multiplexed port session, and expects none.
+pub const AGENT_WITHOUT_KEEPALIVE_AFTER: &str = "3.1.1511.0";
+
 /// Compares as the official client does: both must have the same number of numeric components.
 ///
 /// `None` means that the versions can't be compared, which every gate takes for "no".

@@ -35,6 +35,11 @@ impl Recording {
     pub(crate) fn has_client(&self) -> bool {
         self.lines.iter().any(|line| line["from"] == "client" && line["opcode"] == "text")
     }
+
+    /// Returns whether it is a port session.
+    pub(crate) fn is_port(&self) -> bool {
+        self.header["session_type"].as_str().is_some_and(|kind| kind.starts_with("Port"))
+    }
 }
 
 /// Returns the binary message of a line.

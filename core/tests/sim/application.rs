@@ -69,7 +69,7 @@ impl Application {
         while self.written < self.input.len() {
             let most = (self.input.len() - self.written) as u64;
             let count = dice.between(1, most) as usize;
-            match connection.write(now, &self.input[self.written..self.written + count]) {
+            match connection.write(now, StreamId::Stdio, &self.input[self.written..self.written + count]) {
                 Step::Done(taken) => {
                     assert!((1..=count).contains(&taken), "{taken} of {count} bytes were taken");
                     self.written += taken;
@@ -88,7 +88,7 @@ impl Application {
             self.resized = self.sizes.len();
         }
         if !self.is_finished {
-            connection.finish();
+            connection.finish(StreamId::Stdio);
             self.is_finished = true;
         }
     }

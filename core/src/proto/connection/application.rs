@@ -4,22 +4,28 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::input::{Finish, InputState};
+use super::input::Finish;
 use super::{Connection, Stats, Step, StreamId};
 use crate::proto::buffer::Buffer;
 use crate::proto::handshake::SessionKind;
 use crate::proto::payload::Size;
+use crate::proto::smux::Mux;
 use crate::{Error, Kind, Phase, Result};
 
 /// Bytes of one message's payload, as the official client sends them (PROTOCOL §6.2).
-const PAYLOAD_MAX: usize = 1024;
+pub(super) const PAYLOAD_MAX: usize = 1024;
 /// What a command without a terminal understands: interrupt and quit (PROTOCOL §10.5).
 const SIGNALS: [u8; 2] = [0x03, 0x1c];
 
 impl Connection {
     /// Reads what has arrived.
     pub fn read(&mut self, id: StreamId, target: &mut [u8]) -> Step<usize> {
-        match self.buffer(id).read(target) {
+        let buffer = match id {
+            StreamId::Stdio => &mut self.stdio,
+            StreamId::Stderr => &mut self.stderr,
+            StreamId::Mux(id) => return self.read_stream(|mux| mux.read(id, target)),
+        };
+        match buffer.read(target) {
             0 if !target.is_empty() => self.ended(),
             count => {
                 self.make_room();
@@ -30,7 +36,12 @@ impl Connection {
 
     /// Reads what has arrived without copying it: between a byte and 64 KiB.
     pub fn read_block(&mut self, id: StreamId) -> Step<Bytes> {
-        match self.buffer(id).read_block() {
+        let buffer = match id {
+            StreamId::Stdio => &mut self.stdio,
+            StreamId::Stderr => &mut self.stderr,
+            StreamId::Mux(id) => return self.read_stream(|mux| mux.read_block(id)),
+        };
+        match buffer.read_block() {
             None => self.ended(),
             Some(block) => {
                 self.make_room();
@@ -42,11 +53,23 @@ impl Connection {
     /// Accepts input, as much as fits the window: never zero of more than zero bytes, that is [`Step::Blocked`].
     ///
     /// Nothing is accepted before the far side can take it. A command without a terminal has no input; it takes the
-    /// interrupt and quit characters as signals, and anything else fails with [`Kind::Unsupported`].
-    pub fn write(&mut self, now: Instant, data: &[u8]) -> Step<usize> {
+    /// interrupt and quit characters as signals, and anything else fails with [`Kind::Unsupported`], as all writing of
+    /// standard error does.
+    pub fn write(&mut self, now: Instant, id: StreamId, data: &[u8]) -> Step<usize> {
         if let Some(outcome) = &self.outcome {
             let ended = || Error::new(Kind::BadHandle, "the session has ended");
             return Step::Failed(outcome.clone().err().unwrap_or_else(ended));
+        }
+        match id {
+            StreamId::Mux(id) => return self.write_stream(id, data),
+            StreamId::Stderr => {
+                return Step::Failed(Error::new(Kind::Unsupported, "standard error can't be written"));
+            }
+            StreamId::Stdio if self.mux.is_some() => {
+                let problem = "a multiplexed port session has no stream of its own; open one";
+                return Step::Failed(Error::new(Kind::Unsupported, problem));
+            }
+            StreamId::Stdio => {}
         }
         if self.input.finish != Finish::No {
             return Step::Failed(Error::new(Kind::BadHandle, "the stream was finished"));
@@ -61,7 +84,7 @@ impl Connection {
         // A size that was told before this input must be there before it, too.
         self.push_pending(now);
         let mut accepted = 0;
-        while self.is_writable() && accepted < data.len() {
+        while self.is_writable(StreamId::Stdio) && accepted < data.len() {
             let room = self.config.window_bytes - self.outbound.payload_bytes();
             let count = room.min(PAYLOAD_MAX).min(data.len() - accepted);
             let piece = &data[accepted..accepted + count];
@@ -75,10 +98,13 @@ impl Connection {
     }
 
     /// Says that no more input comes. A terminal gets its end-of-input character: once, or twice in the middle of a
-    /// line, where the first one only ends the line.
-    pub fn finish(&mut self) {
-        if self.input.finish == Finish::No {
-            self.input.finish = Finish::Wanted;
+    /// line, where the first one only ends the line. The far end of a port is not told: the agent knows no half-closed
+    /// connections, and would drop the answer (PROTOCOL §9.5.4).
+    pub fn finish(&mut self, id: StreamId) {
+        match (id, &mut self.mux) {
+            (StreamId::Mux(id), Some(mux)) => mux.finish(id),
+            (StreamId::Stdio, _) if self.input.finish == Finish::No => self.input.finish = Finish::Wanted,
+            _ => {}
         }
     }
 
@@ -99,7 +125,12 @@ impl Connection {
     pub fn close(&mut self, outcome: Result<()>) {
         if self.outcome.is_none() {
             let phase = if self.is_ready() { Phase::Stream } else { Phase::Handshake };
-            self.outcome = Some(outcome.map_err(|error| error.with_phase(phase)));
+            let outcome = outcome.map_err(|error| error.with_phase(phase));
+            if let Some(mux) = &mut self.mux {
+                let ended = || Error::new(Kind::StreamReset, "the session ended, and the connection with it");
+                mux.handle_ended(outcome.clone().err().unwrap_or_else(ended));
+            }
+            self.outcome = Some(outcome);
         }
     }
 
@@ -108,20 +139,23 @@ impl Connection {
         let buffer = match id {
             StreamId::Stdio => &self.stdio,
             StreamId::Stderr => &self.stderr,
+            StreamId::Mux(id) => return self.mux.as_ref().is_none_or(|mux| mux.is_readable(id)),
         };
         buffer.len() > 0 || self.outcome.is_some() || self.is_abandoned
     }
 
     /// Returns whether a write of input would be accepted now.
-    pub fn is_writable(&self) -> bool {
-        self.input.state == InputState::Open
-            && self.outbound.payload_bytes() < self.config.window_bytes
-            && self.outbound.len() < self.config.window_messages
+    pub fn is_writable(&self, id: StreamId) -> bool {
+        if let StreamId::Mux(id) = id {
+            return self.mux.as_ref().is_none_or(|mux| mux.is_writable(id, self.stream_room(mux)));
+        }
+        self.has_window()
     }
 
     /// Returns whether everything that was accepted is acknowledged.
     pub fn is_flushed(&self) -> bool {
-        self.outbound.is_empty() && self.input.finish != Finish::Wanted
+        let has_output = self.mux.as_ref().is_some_and(Mux::has_output);
+        self.outbound.is_empty() && !has_output && self.input.finish != Finish::Wanted
     }
 
     /// Returns whether the agent is ready: what the session is, is known.
@@ -131,7 +165,7 @@ impl Connection {
 
     /// Returns whether something waits to be sent at once; the driver need not be woken otherwise.
     pub fn wants_transmit(&self) -> bool {
-        let has_new = self.outbound.has_unsent() || self.has_pending();
+        let has_new = self.outbound.has_unsent() || self.has_pending() || self.has_stream_output();
         self.link.is_up && (self.inbound.owes() || self.link.opening.is_some() || has_new && !self.link.is_paused)
     }
 
@@ -165,7 +199,7 @@ impl Connection {
         Stats {
             duplicates: self.inbound.duplicates(),
             resent: self.outbound.resent(),
-            unread: (self.stdio.len() + self.stderr.len()) as u64,
+            unread: self.unread() as u64,
             unacknowledged: self.outbound.payload_bytes() as u64,
             rtt_us: self.outbound.rtt().smoothed().as_micros() as u64,
             ..self.stats
@@ -184,15 +218,8 @@ impl Connection {
         }
     }
 
-    fn buffer(&mut self, id: StreamId) -> &mut Buffer {
-        match id {
-            StreamId::Stdio => &mut self.stdio,
-            StreamId::Stderr => &mut self.stderr,
-        }
-    }
-
     /// Reading begins again when a quarter of the room is free: not for every byte that the reader takes.
-    fn make_room(&mut self) {
+    pub(super) fn make_room(&mut self) {
         if self.is_full && self.unread() <= self.config.unread_max / 4 * 3 {
             self.is_full = false;
         }

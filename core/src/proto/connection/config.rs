@@ -17,6 +17,8 @@ pub struct Config {
     /// Refuse the handshake of an agent that is not newer than this, before it does anything: the session then fails
     /// with [`Kind::Unsupported`].
     pub agent_newer_than: Option<&'static str>,
+    /// Whether the caller serves port sessions; otherwise their handshake is refused with [`Kind::Unsupported`].
+    pub serves_ports: bool,
     /// The terminal's size, sent as soon as there is a terminal.
     pub size: Option<Size>,
     /// Bytes that may wait for the reader; at least one message.
@@ -46,6 +48,7 @@ impl Config {
             target: None,
             client_version: CLIENT_VERSION.to_owned(),
             agent_newer_than: None,
+            serves_ports: false,
             size: None,
             unread_max: 16 << 20,
             reorder_max: 10_000,

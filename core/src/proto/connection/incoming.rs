@@ -10,6 +10,7 @@ use crate::proto::closing;
 use crate::proto::frame::Frame;
 use crate::proto::handshake::{Next, SessionKind};
 use crate::proto::payload::{Acknowledge, ChannelClosed, ExitCode, PayloadType};
+use crate::proto::smux::Mux;
 use crate::{Error, Kind, Result};
 
 impl Connection {
@@ -24,7 +25,7 @@ impl Connection {
                 return self.fail(error);
             }
         }
-        self.is_full |= self.unread() >= self.config.unread_max;
+        self.is_full |= self.unread() >= self.config.unread_max || self.mux.as_ref().is_some_and(Mux::is_full);
         if self.is_full {
             self.liveness.suspend();
         }
@@ -51,17 +52,21 @@ impl Connection {
                     Some(SessionKind::Shell) => InputState::OpensAt(now + FIRST_OUTPUT),
                     _ => InputState::Open,
                 };
+                if self.handshake.kind() == Some(SessionKind::Ports) {
+                    self.mux = Some(self.new_mux(now));
+                }
                 self.announce();
             }
+            PayloadType::Flag => self.handle_flag(&frame.payload),
             PayloadType::Output | PayloadType::StdErr | PayloadType::ExitCode => {
-                self.take_data(kind, &frame.payload)?;
+                self.take_data(now, kind, &frame.payload)?;
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn take_data(&mut self, kind: PayloadType, payload: &Bytes) -> Result<()> {
+    fn take_data(&mut self, now: Instant, kind: PayloadType, payload: &Bytes) -> Result<()> {
         if self.handshake.is_waiting() || self.handshake.is_presumed() {
             self.handshake.skip();
             self.announce();
@@ -78,6 +83,9 @@ impl Connection {
             }
             None => payload,
         };
+        if let Some(mux) = &mut self.mux {
+            return if kind == PayloadType::Output { mux.handle_data(now, data) } else { Ok(()) };
+        }
         match kind {
             PayloadType::Output | PayloadType::StdErr if self.is_abandoned => {}
             PayloadType::StdErr => self.stderr.push_payload(data),

@@ -103,7 +103,8 @@ impl Connection {
         if self.input.state != InputState::Open {
             return;
         }
-        if self.handshake.kind() == Some(SessionKind::Command) {
+        if self.handshake.kind() != Some(SessionKind::Shell) {
+            // Only a terminal has a size and an end-of-input character.
             self.size = None;
             if self.input.finish == Finish::Wanted {
                 self.input.finish = Finish::Done;
@@ -122,6 +123,7 @@ impl Connection {
                 self.fail(error);
             }
         }
+        self.push_streams(now);
     }
 
     pub(super) fn push_input(&mut self, now: Instant, data: &[u8]) -> Result<()> {

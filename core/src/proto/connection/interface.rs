@@ -4,14 +4,17 @@ use bytes::Bytes;
 
 use crate::Error;
 use crate::proto::handshake::KeyRequest;
+use crate::proto::smux::MuxId;
 
 /// One of a session's byte streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StreamId {
-    /// Standard output to read, the terminal's input to write.
+    /// Standard output to read, the terminal's input to write; the far connection of a port session that has one.
     Stdio,
     /// Standard error, to read; it stays empty where the agent merges it into standard output.
     Stderr,
+    /// One of the connections of a multiplexed port session.
+    Mux(MuxId),
 }
 
 /// What a non-waiting operation came to.

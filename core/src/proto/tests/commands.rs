@@ -9,7 +9,7 @@ use crate::proto::payload::{PayloadType, Size};
 fn a_command_takes_no_input_but_interrupt_and_quit() {
     let mut rig = Rig::command();
     for refused in [&b"x"[..], b"\x03x", b"\x04"] {
-        match rig.connection.write(rig.now, refused) {
+        match rig.connection.write(rig.now, StreamId::Stdio, refused) {
             Step::Failed(error) => assert_eq!(error.kind(), Kind::Unsupported),
             other => panic!("{other:?}"),
         }
@@ -23,7 +23,7 @@ fn a_command_takes_no_input_but_interrupt_and_quit() {
 #[test]
 fn the_end_of_input_and_the_size_mean_nothing_to_a_command() {
     let mut rig = Rig::command();
-    rig.connection.finish();
+    rig.connection.finish(StreamId::Stdio);
     rig.connection.resize(Size { columns: 1, rows: 1 });
     assert!(data(&rig.settle()).is_empty());
     assert!(rig.connection.is_flushed());

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::rig::{Rig, acknowledged, data, input, request, response, session_type};
 use crate::Kind;
-use crate::proto::connection::Event;
+use crate::proto::connection::{Event, StreamId};
 use crate::proto::handshake::SessionKind;
 use crate::proto::payload::{HandshakeComplete, PayloadType, Size};
 
@@ -166,9 +166,9 @@ fn a_shell_without_output_takes_input_a_moment_after_the_handshake() {
     rig.complete("");
     rig.settle();
     rig.advance(Duration::from_millis(1499));
-    assert!(!rig.connection.is_writable());
+    assert!(!rig.connection.is_writable(StreamId::Stdio));
     rig.advance(Duration::from_millis(1));
-    assert!(rig.connection.is_writable());
+    assert!(rig.connection.is_writable(StreamId::Stdio));
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn call(rig: &mut Rig, call: Call) {
         Call::Deliver(bytes) => rig.deliver(&bytes.into()),
         Call::Drain => drop(rig.drain()),
         Call::Event => drop(rig.event()),
-        Call::Finish => rig.connection.finish(),
+        Call::Finish => rig.connection.finish(StreamId::Stdio),
         Call::Heartbeat => rig.connection.handle_heartbeat(now),
         Call::Lost => rig.connection.handle_lost(),
         Call::Message { sequence, kind, payload } => {
@@ -130,7 +130,7 @@ fn call(rig: &mut Rig, call: Call) {
                 _ => rig.service(types[usize::from(which) % 3].clone(), payload.into()),
             }
         }
-        Call::Write(size) => drop(rig.connection.write(now, &vec![0x03; size.into()])),
+        Call::Write(size) => drop(rig.connection.write(now, StreamId::Stdio, &vec![0x03; size.into()])),
     }
 }
 

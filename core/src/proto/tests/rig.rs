@@ -206,7 +206,7 @@ impl Rig {
 
     /// Writes input; `None` when the connection is blocked.
     pub(super) fn try_write(&mut self, data: &[u8]) -> Option<usize> {
-        match self.connection.write(self.now, data) {
+        match self.connection.write(self.now, StreamId::Stdio, data) {
             Step::Done(count) => Some(count),
             Step::Blocked => None,
             other => panic!("{other:?}"),

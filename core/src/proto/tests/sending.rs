@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::rig::{Rig, Sent, data, input};
 use crate::Kind;
-use crate::proto::connection::Step;
+use crate::proto::connection::{Step, StreamId};
 use crate::proto::frame::MessageType;
 use crate::proto::payload::{PayloadType, Size};
 
@@ -66,11 +66,11 @@ fn a_size_is_told_before_the_input_that_came_after_it() {
 fn a_full_window_blocks_and_opens_with_acknowledges() {
     let mut rig = Rig::shell_with(|config| config.window_bytes = 4096);
     assert_eq!(rig.try_write(&[0; 10_000]), Some(4096));
-    assert!(!rig.connection.is_writable());
+    assert!(!rig.connection.is_writable(StreamId::Stdio));
     assert_eq!(rig.try_write(b"x"), None);
     rig.drain();
     rig.acknowledge(2);
-    assert!(rig.connection.is_writable());
+    assert!(rig.connection.is_writable(StreamId::Stdio));
     assert_eq!(rig.try_write(&[0; 10_000]), Some(1024));
     assert_eq!(rig.connection.stats().unacknowledged, 4096);
 }
@@ -156,13 +156,13 @@ fn the_end_of_input_is_one_character_after_a_line_and_two_within_one() {
         if !text.is_empty() {
             rig.write(text);
         }
-        rig.connection.finish();
-        rig.connection.finish();
+        rig.connection.finish(StreamId::Stdio);
+        rig.connection.finish(StreamId::Stdio);
         assert!(!rig.connection.is_flushed());
         let sent = rig.settle();
         assert_eq!(input(&sent), [text, end].concat());
         assert!(rig.connection.is_flushed());
-        match rig.connection.write(rig.now, b"more") {
+        match rig.connection.write(rig.now, StreamId::Stdio, b"more") {
             Step::Failed(error) => assert_eq!(error.kind(), Kind::BadHandle),
             other => panic!("{other:?}"),
         }
@@ -173,7 +173,7 @@ fn the_end_of_input_is_one_character_after_a_line_and_two_within_one() {
 fn input_that_was_written_before_the_end_goes_before_it() {
     let mut rig = Rig::shell_with(|config| config.window_bytes = 1024);
     rig.write(&[b'x'; 1024]);
-    rig.connection.finish();
+    rig.connection.finish(StreamId::Stdio);
     let sent = rig.settle();
     assert_eq!(input(&sent)[1024..], *b"\x04\x04");
 }
@@ -182,7 +182,7 @@ fn input_that_was_written_before_the_end_goes_before_it() {
 fn an_end_of_input_waits_until_the_far_side_can_take_it() {
     let mut rig = Rig::new();
     rig.connect();
-    rig.connection.finish();
+    rig.connection.finish(StreamId::Stdio);
     assert!(rig.drain().is_empty());
     rig.output(b"$ ");
     assert_eq!(input(&rig.drain()), b"\x04");
@@ -255,7 +255,7 @@ fn every_acknowledge_begins_the_stall_anew() {
 fn input_after_the_end_of_the_session_fails() {
     let mut rig = Rig::shell();
     rig.close("");
-    match rig.connection.write(rig.now, b"x") {
+    match rig.connection.write(rig.now, StreamId::Stdio, b"x") {
         Step::Failed(error) => assert_eq!(error.kind(), Kind::BadHandle),
         other => panic!("{other:?}"),
     }

@@ -17,12 +17,12 @@ fn the_first_output_error_or_exit_code_starts_a_shell() {
     for kind in [PayloadType::Output, PayloadType::StdErr, PayloadType::ExitCode] {
         let mut rig = Rig::new();
         rig.connect();
-        assert!(!rig.connection.is_ready() && !rig.connection.is_writable());
+        assert!(!rig.connection.is_ready() && !rig.connection.is_writable(StreamId::Stdio));
         rig.data(kind, b"EXIT_CODE: 3");
         assert_eq!(rig.event(), Some(Event::Ready), "{kind:?}");
         assert_eq!(rig.connection.kind(), Some(SessionKind::Shell));
         assert_eq!(rig.connection.agent_version(), None);
-        assert!(rig.connection.is_ready() && rig.connection.is_writable());
+        assert!(rig.connection.is_ready() && rig.connection.is_writable(StreamId::Stdio));
         match kind {
             PayloadType::Output => assert_eq!(rig.read(), b"EXIT_CODE: 3"),
             PayloadType::StdErr => assert_eq!(rig.read_from(StreamId::Stderr), b"EXIT_CODE: 3"),
@@ -147,7 +147,7 @@ fn a_handshake_that_begins_after_all_is_gone_through() {
     rig.advance(SECOND * 40);
     rig.data(PayloadType::HandshakeRequest, &request(&[session_type("NonInteractiveCommands")]));
     assert_eq!(response(&rig.settle()).processed[0].status, 1);
-    assert!(!rig.connection.is_ready() && !rig.connection.is_writable());
+    assert!(!rig.connection.is_ready() && !rig.connection.is_writable(StreamId::Stdio));
     rig.advance(SECOND);
     rig.complete("");
     assert_eq!(rig.connection.kind(), Some(SessionKind::Command));
