@@ -104,7 +104,8 @@ impl ClientSocket {
             while !(self.outbox.is_empty() && self.is_flushed) {
                 // Reading goes on, or a client that writes before it reads would wait for us for ever.
                 match self.drive(true).await {
-                    SocketEvent::Closed => return false,
+                    // A client that has heard the end goes away at once, maybe before we look again.
+                    SocketEvent::Closed => return self.outbox.is_empty() && self.is_flushed,
                     SocketEvent::Received => self.received.clear(),
                     SocketEvent::Written => {}
                 }
