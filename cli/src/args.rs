@@ -150,6 +150,9 @@ pub(crate) struct EmulatorOptions {
     /// A target that this machine plays; can be repeated
     #[arg(long, value_name = "ID", default_value = "local")]
     pub(crate) target: Vec<String>,
+    /// A KMS key that there is, such as alias/test; can be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) kms_key: Vec<String>,
     /// Be as slow as the official agent is
     #[arg(long)]
     pub(crate) faithful: bool,

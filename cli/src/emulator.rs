@@ -26,6 +26,9 @@ pub(crate) async fn serve(
         let agent = AgentProfile { is_faithful: options.faithful, ..local::this_machine() };
         builder = builder.target(target, agent);
     }
+    for name in &options.kms_key {
+        builder = builder.kms_key(name);
+    }
     if let Some(region) = region {
         builder = builder.region(region);
     }

@@ -1,6 +1,6 @@
 """An emulator for the whole test run, started as a user starts it.
 
-The environment variable SSMWIRE names the command: the `ssmwire` binary, or the emulator's example `serve`.
+The environment variable SSMWIRE names the `ssmwire` command.
 """
 
 import os
@@ -17,7 +17,7 @@ CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeo
 def environment():
     """The environment variables that the emulator wants its clients to have."""
     read_fd, write_fd = os.pipe()
-    command = [os.environ["SSMWIRE"], "emulator", "--port", "0", "--ready-fd", str(write_fd)]
+    command = [os.environ["SSMWIRE"], "emulator", "--port", "0", "--ready-fd", str(write_fd), "--kms-key", "alias/test"]
     emulator = subprocess.Popen(command, pass_fds=[write_fd])
     os.close(write_fd)
     variables = {}
