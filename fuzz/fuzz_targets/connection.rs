@@ -61,7 +61,7 @@ fn operate(input: &mut Unstructured<'_>, peer: &mut Peer) -> Result<()> {
         10 => peer.connection.handle_heartbeat(peer.now),
         11 => peer.data_key(input.arbitrary()?),
         12 => peer.drain(input.arbitrary()?),
-        13 => drop(peer.connection.write(peer.now, &vec![3; input.arbitrary::<u16>()?.into()])),
+        13 => drop(peer.connection.write(peer.now, StreamId::Stdio, &vec![3; input.arbitrary::<u16>()?.into()])),
         14 => {
             let mut target = vec![0; input.arbitrary::<u16>()?.into()];
             let id = if input.arbitrary()? { StreamId::Stderr } else { StreamId::Stdio };
