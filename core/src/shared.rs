@@ -5,7 +5,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 
@@ -105,15 +104,17 @@ impl Shared {
         self.driver.register(waker);
     }
 
-    /// One turn of the connection: takes what came from the socket, gives what goes to it, and wakes who can go on.
-    pub(crate) fn turn(&self, now: Instant, incoming: &mut Vec<Incoming>, outgoing: &mut VecDeque<Transmit>) -> Turn {
+    /// Hands the connection something from the socket; returns whether it wants more. The next turn wakes who can go
+    /// on.
+    pub(crate) fn receive(&self, receive: impl FnOnce(&mut Connection)) -> bool {
         let mut state = self.lock();
-        for message in incoming.drain(..) {
-            match message {
-                Incoming::Message(message) => state.connection.handle_message(now, &message),
-                Incoming::Heartbeat => state.connection.handle_heartbeat(now),
-            }
-        }
+        receive(&mut state.connection);
+        state.connection.wants_read()
+    }
+
+    /// One turn of the connection: gives what goes to the socket, and wakes who can go on.
+    pub(crate) fn turn(&self, now: Instant, outgoing: &mut VecDeque<Transmit>) -> Turn {
+        let mut state = self.lock();
         state.connection.handle_timeout(now);
         while outgoing.len() < TRANSMITS_MAX {
             let Some(transmit) = state.connection.poll_transmit(now) else { break };
@@ -332,12 +333,4 @@ pub(crate) struct Progress<'a> {
     pub(crate) events: &'a mut VecDeque<Event>,
     pub(crate) has_ended: bool,
     pub(crate) is_closing: bool,
-}
-
-/// What the driver took from the socket.
-#[derive(Debug)]
-pub(crate) enum Incoming {
-    Message(Bytes),
-    /// A ping or a pong.
-    Heartbeat,
 }

@@ -3,36 +3,42 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use ssmwire::{Client, StartSessionResponse};
+use ssmwire::{ByteStream, Client, StartSessionResponse};
 
 use crate::{bare, firehose};
 
-/// Pairs of runs; the middle one of the ratios counts.
-const ROUNDS: usize = 7;
+/// Runs of each; the middle one of the ratios counts.
+const ROUNDS: usize = 11;
 
 pub(crate) fn measure() {
     for (size, messages) in [(1024, 200_000), (16 << 10, 30_000)] {
         let gateway = firehose::start(messages, size);
         let total = (messages as u64 * size as u64) as f64;
-        let mut ratios = Vec::new();
-        let mut best = [0.0_f64; 2];
+        let rate = |seconds: f64| total / 1e6 / seconds;
+        let (mut bare, mut copied, mut shared) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            let rate = |seconds: f64| total / 1e6 / seconds;
-            let bare = rate(timed(|| bare::read_all(gateway), total));
-            let ours = rate(timed(|| read_all(gateway), total));
-            ratios.push(ours / bare);
-            best = [best[0].max(bare), best[1].max(ours)];
+            bare.push(rate(timed(|| bare::read_all(gateway), total)));
+            copied.push(rate(timed(|| read_all(gateway), total)));
+            shared.push(rate(timed(|| read_blocks(gateway), total)));
         }
-        ratios.sort_by(f64::total_cmp);
-        println!(
-            "stream, {size} byte messages: {:.0} % of the bare loop (middle of {ROUNDS}; {:.0} to {:.0} %), best {:.0} against {:.0} MB/s",
-            ratios[ROUNDS / 2] * 100.0,
-            ratios[0] * 100.0,
-            ratios[ROUNDS - 1] * 100.0,
-            best[1],
-            best[0],
-        );
+        for (what, ours) in [("read", copied), ("read_block", shared)] {
+            print(&format!("stream, {size} byte messages, {what}"), &ours, &bare);
+        }
     }
+}
+
+fn print(what: &str, ours: &[f64], bare: &[f64]) {
+    let mut ratios: Vec<_> = ours.iter().zip(bare).map(|(ours, bare)| ours / bare * 100.0).collect();
+    ratios.sort_by(f64::total_cmp);
+    let best = |rates: &[f64]| rates.iter().copied().fold(0.0, f64::max);
+    println!(
+        "{what}: {:.0} % of the bare loop (middle of {ROUNDS}; {:.0} to {:.0} %), best {:.0} against {:.0} MB/s",
+        ratios[ROUNDS / 2],
+        ratios[0],
+        ratios[ROUNDS - 1],
+        best(ours),
+        best(bare),
+    );
 }
 
 /// Runs `work` on a fresh single-threaded runtime, as the bare loop runs, and returns its seconds.
@@ -46,15 +52,18 @@ fn timed<F: Future<Output = u64>>(work: impl FnOnce() -> F, total: f64) -> f64 {
     })
 }
 
-async fn read_all(gateway: SocketAddr) -> u64 {
+async fn attach(gateway: SocketAddr) -> ByteStream {
     let client = Client::builder().attach_only().build().await.expect("the client is made");
     let response = StartSessionResponse {
         session_id: "bench".into(),
         stream_url: format!("ws://{gateway}/"),
         token: "open".into(),
     };
-    let session = client.attach(response, None).await.expect("attaches");
-    let stdio = session.stdio();
+    client.attach(response, None).await.expect("attaches").stdio()
+}
+
+async fn read_all(gateway: SocketAddr) -> u64 {
+    let stdio = attach(gateway).await;
     let mut target = vec![0; 64 << 10];
     let mut bytes = 0;
     loop {
@@ -63,4 +72,13 @@ async fn read_all(gateway: SocketAddr) -> u64 {
             count => bytes += count as u64,
         }
     }
+}
+
+async fn read_blocks(gateway: SocketAddr) -> u64 {
+    let stdio = attach(gateway).await;
+    let mut bytes = 0;
+    while let Some(block) = stdio.read_block().await.expect("ends well") {
+        bytes += block.len() as u64;
+    }
+    bytes
 }

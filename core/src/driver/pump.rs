@@ -8,7 +8,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::{Sink, Stream};
@@ -20,7 +20,7 @@ use tracing::{debug, trace};
 use crate::aws::ControlPlane;
 use crate::net::Socket;
 use crate::proto::{DataKey, Transmit};
-use crate::shared::{Incoming, Shared, Turn};
+use crate::shared::{Shared, Turn};
 use crate::{Error, Result, clock};
 
 /// What one turn takes from the socket.
@@ -28,6 +28,8 @@ const BATCH_MESSAGES: usize = 256;
 const BATCH_BYTES: usize = 64 << 10;
 /// Unread bytes at which the reader gets its turn before more is read, so that it finds them in the processor's cache.
 const HAND_OVER: u64 = 256 << 10;
+/// How long what is to be sent may be gathered while the socket has more to read.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(1);
 /// Turns before other tasks of the runtime get theirs.
 const TURNS_MAX: usize = 16;
 /// The ping's payload, as the official programs send it (PROTOCOL §2.6).
@@ -60,12 +62,12 @@ pub(super) struct Pump {
     socket: Socket,
     shared: Arc<Shared>,
     control: Arc<dyn ControlPlane>,
-    incoming: Vec<Incoming>,
     outgoing: VecDeque<Transmit>,
     key: PendingKey,
     timer: Pin<Box<Sleep>>,
     has_heard: bool,
     is_lost: bool,
+    flushed_at: Instant,
 }
 
 /// A data key that is being asked for. It outlives the websocket: the answer is still wanted on the next one.
@@ -77,12 +79,12 @@ impl Pump {
             socket,
             shared,
             control,
-            incoming: Vec::new(),
             outgoing: VecDeque::new(),
             key,
             timer: Box::pin(tokio::time::sleep_until(tokio::time::Instant::from_std(clock::now()))),
             has_heard: false,
             is_lost: false,
+            flushed_at: clock::now(),
         }
     }
 
@@ -129,7 +131,7 @@ impl Pump {
         self.shared.register_driver(cx.waker());
         for _ in 0..TURNS_MAX {
             let now = clock::now();
-            let turn = self.shared.turn(now, &mut self.incoming, &mut self.outgoing);
+            let turn = self.shared.turn(now, &mut self.outgoing);
             if let Some(request) = &turn.key {
                 let control = self.control.clone();
                 let (key_id, context) = (request.key_id.clone(), request.context.clone());
@@ -153,9 +155,10 @@ impl Pump {
             if turn.is_unresponsive {
                 return Poll::Ready(Exit::Lost("the far side stopped answering"));
             }
+            let mut taken = 0;
             if turn.wants_read
-                && let Err(reason) = self.read(cx)
-                && self.incoming.is_empty()
+                && let Err(reason) = self.read(cx, now, &mut taken)
+                && taken == 0
             {
                 return Poll::Ready(Exit::Lost(reason));
             }
@@ -166,7 +169,7 @@ impl Pump {
             };
             let deadline = [turn.deadline, goal_deadline].into_iter().flatten().min();
             let is_due = deadline.is_some_and(|at| self.poll_timer(cx, at));
-            let has_work = !self.incoming.is_empty() || has_key || is_due || turn.wants_transmit && has_room;
+            let has_work = taken > 0 || has_key || is_due || turn.wants_transmit && has_room;
             if !has_work {
                 // Only here, when nothing more comes at once: a flush for every batch would cost more than the batch.
                 return match self.poll_flush(cx) {
@@ -176,6 +179,14 @@ impl Pump {
             }
             if turn.unread >= HAND_OVER {
                 break;
+            }
+        }
+        // Others may take long with their turn; the far side is not to wait for its acknowledges that long each time.
+        let now = clock::now();
+        if now >= self.flushed_at + FLUSH_INTERVAL {
+            self.flushed_at = now;
+            if let Err(reason) = self.poll_flush(cx) {
+                return Poll::Ready(Exit::Lost(reason));
             }
         }
         cx.waker().wake_by_ref();
@@ -205,10 +216,14 @@ impl Pump {
         }
     }
 
-    /// Takes a batch from the socket. What came before a loss is kept, and worked on before the loss is.
-    fn read(&mut self, cx: &mut Context<'_>) -> Result<(), &'static str> {
+    /// Takes a batch from the socket, and counts the messages in `taken`. What came before a loss counts before the
+    /// loss does.
+    ///
+    /// Each message is worked on and let go before the next is read: the websocket's read buffer can be used again
+    /// only when nothing points into it.
+    fn read(&mut self, cx: &mut Context<'_>, now: Instant, taken: &mut usize) -> Result<(), &'static str> {
         let mut bytes = 0;
-        while self.incoming.len() < BATCH_MESSAGES && bytes < BATCH_BYTES {
+        while *taken < BATCH_MESSAGES && bytes < BATCH_BYTES {
             let message = match Pin::new(&mut self.socket).poll_next(cx) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Some(Ok(message))) => message,
@@ -224,18 +239,22 @@ impl Pump {
             };
             bytes += message.len();
             self.has_heard |= !message.is_close();
-            match message {
-                Message::Binary(payload) => self.incoming.push(Incoming::Message(payload)),
-                Message::Text(text) => self.incoming.push(Incoming::Message(text.into())),
+            let wants_more = match message {
+                Message::Binary(payload) => self.shared.receive(|connection| connection.handle_message(now, &payload)),
+                Message::Text(text) => self.shared.receive(|connection| connection.handle_message(now, &text.into())),
                 Message::Close(frame) => {
                     let code = frame.as_ref().map(|frame| u16::from(frame.code));
                     debug!(code, "the service closed the websocket");
                     return Err("the service closed it");
                 }
-                _ => self.incoming.push(Incoming::Heartbeat),
+                _ => self.shared.receive(|connection| connection.handle_heartbeat(now)),
+            };
+            *taken += 1;
+            if !wants_more {
+                return Ok(());
             }
         }
-        trace!(messages = self.incoming.len(), bytes, "read a full batch");
+        trace!(messages = *taken, bytes, "read a full batch");
         Ok(())
     }
 

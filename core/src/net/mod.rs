@@ -9,6 +9,7 @@
 //!   dial           a byte stream to a host: proxy, then TCP, then TLS
 //! ```
 
+mod bulk;
 mod deadline;
 mod dial;
 mod endpoint;

@@ -10,23 +10,24 @@ use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config, tungstenite};
 
+use super::bulk::Bulk;
 use super::deadline::Deadline;
 use super::endpoint::Endpoint;
 use super::{Net, Stream};
 use crate::{Error, Kind, Result};
 
 /// An open websocket.
-pub(crate) type Socket = WebSocketStream<Stream>;
+pub(crate) type Socket = WebSocketStream<Bulk<Stream>>;
 
 /// The largest message and frame that is taken in: far above what agents send, far below what hurts.
 const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
-/// What one read from the socket takes in. It is allocated at once, so an idle session pays it: a third of its budget
-/// of 48 KiB, and room for a batch of fourteen of the agent's messages.
+/// What the websocket library reads at once. It is allocated for good, so an idle session pays it: a third of its
+/// budget of 48 KiB. [`Bulk`] makes larger reads of it while much is coming.
 const READ_BUFFER: usize = 16 * 1024;
 
-/// How much is collected before it is written without a flush: what one TLS record holds. It is allocated as it fills
-/// and stays allocated, so that a session that was busy once still fits the budget when it is idle.
+/// What the websocket library collects before it writes. It is allocated as it fills and stays allocated, so that a
+/// session that was busy once still fits the budget when it is idle. [`Bulk`] makes larger writes of it.
 const WRITE_BUFFER: usize = 16 * 1024;
 
 /// Bound of the outgoing bytes: what is being collected, one message of the largest size, and a pong.
@@ -50,7 +51,7 @@ impl Net {
         let request = upgrade_request(url, headers)?;
         let deadline = Deadline::after(timeout);
         let stream = self.dialer.dial(&target, deadline).await?;
-        let upgrade = client_async_with_config(request, stream, Some(config()));
+        let upgrade = client_async_with_config(request, Bulk::new(stream), Some(config()));
         let waiting_for = || format!("`{target}` to open the websocket");
         match deadline.within(Kind::ConnectFailed, waiting_for, upgrade).await? {
             Ok((socket, _)) => Ok(socket),

@@ -10,10 +10,10 @@ const BLOCK: usize = 64 << 10;
 /// The size of a first block: a session that only echoes keystrokes needs no more.
 const BLOCK_MIN: usize = 1 << 10;
 /// Payloads from this size on are kept as they came, without a copy …
-const SHARED_MIN: usize = 256;
-/// … while no more than this is unread. A payload is a slice of a read buffer that may be many times its size, so a
-/// reader that is behind gets copies: what it leaves unread must take as much memory as it counts.
-const SHARED_MAX: usize = 256 << 10;
+const SHARED_MIN: usize = 4 << 10;
+/// … while no more than this is unread. A payload is a slice of a read buffer that may be larger, so a reader that is
+/// behind gets copies: what it leaves unread must take as much memory as it counts.
+const SHARED_MAX: usize = 512 << 10;
 
 /// A queue of bytes.
 #[derive(Default)]

@@ -13,7 +13,7 @@ mod ports;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 pub use self::config::Config;
 use self::input::{Finish, Input, InputState, Probe};
@@ -23,7 +23,7 @@ use super::cipher::DataKey;
 use super::frame::{Frame, MessageType, SYN_FIN};
 use super::handshake::{Handshake, SessionKind};
 use super::ids::{Ids, MessageId};
-use super::inbound::Inbound;
+use super::inbound::{Inbound, Owed};
 use super::liveness::Liveness;
 use super::outbound::Outbound;
 use super::payload::{Acknowledge, OpenDataChannel, PayloadType, Size};
@@ -32,6 +32,8 @@ use crate::{Error, Kind, Result, Secret};
 
 /// Events that may wait to be fetched; a further one replaces the newest.
 const EVENTS_MAX: usize = 64;
+/// The piece of memory that acknowledges share.
+const ROOM: usize = 2 << 10;
 /// Unreadable messages in a row, and how long they must have gone on, before the peer counts as broken.
 const UNREADABLE_MAX: (u32, Duration) = (20, Duration::from_secs(10));
 
@@ -47,6 +49,7 @@ pub struct Connection {
     handshake: Handshake,
     input: Input,
     inbound: Inbound,
+    room: Room,
     outbound: Outbound,
     liveness: Liveness,
     stdio: Buffer,
@@ -64,6 +67,13 @@ pub struct Connection {
     is_ended_by_service: bool,
     events: VecDeque<Event>,
     stats: Stats,
+}
+
+/// Where acknowledges are made: there is one for every message, and several share one piece of memory.
+#[derive(Debug, Default)]
+struct Room {
+    payload: Vec<u8>,
+    frames: BytesMut,
 }
 
 /// The websocket below.
@@ -94,6 +104,7 @@ impl Connection {
             handshake: Handshake::new(),
             input: Input { state: InputState::Waiting { probe: Probe::NotYet { since: None } }, finish: Finish::No },
             inbound: Inbound::new(config.reorder_max, config.unread_max),
+            room: Room::default(),
             outbound: Outbound::new(),
             liveness: Liveness::new(config.ping_interval, config.pong),
             stdio: Buffer::default(),
@@ -235,14 +246,11 @@ impl Connection {
             // The session has been silent for a while: it needs no memory for what may come.
             self.stdio.shrink();
             self.stderr.shrink();
+            self.room = Room::default();
             return Some(Transmit::Ping);
         }
         if let Some(owed) = self.inbound.poll_owed() {
-            let message_type = MessageType::OutputStreamData;
-            let payload = Acknowledge { message_type, id: owed.id, sequence: owed.sequence }.encode();
-            let mut frame = Frame { flags: SYN_FIN, ..Frame::new(MessageType::Acknowledge, payload) };
-            self.stamp(now, &mut frame);
-            return Some(Transmit::Binary(frame.encode()));
+            return Some(Transmit::Binary(self.acknowledge(now, owed)));
         }
         if self.link.is_paused {
             return None;
@@ -297,6 +305,21 @@ impl Connection {
         self.stamp(now, &mut frame);
         self.outbound.push(frame.encode(), length);
         self.stats.messages_out += 1;
+    }
+
+    fn acknowledge(&mut self, now: Instant, owed: Owed) -> Bytes {
+        let mut frame = Frame { flags: SYN_FIN, ..Frame::new(MessageType::Acknowledge, Bytes::new()) };
+        self.stamp(now, &mut frame);
+        let message_type = MessageType::OutputStreamData;
+        let Room { payload, frames } = &mut self.room;
+        payload.clear();
+        Acknowledge { message_type, id: owed.id, sequence: owed.sequence }.write(payload);
+        frame.write(frames, payload);
+        let encoded = frames.split().freeze();
+        if frames.capacity() < encoded.len() {
+            frames.reserve(ROOM);
+        }
+        encoded
     }
 
     fn stamp(&mut self, now: Instant, frame: &mut Frame) {

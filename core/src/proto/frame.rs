@@ -125,6 +125,12 @@ impl Frame {
     /// A message type of more than 32 bytes can't be written and is cut; the constants here are shorter.
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::with_capacity(OVERHEAD + self.payload.len());
+        self.write(&mut out, &self.payload);
+        out.freeze()
+    }
+
+    /// Adds the message's bytes to `out`, with `payload` in place of its own.
+    pub(super) fn write(&self, out: &mut BytesMut, payload: &[u8]) {
         let mut name = [b' '; 32];
         let text = self.message_type.as_str().as_bytes();
         let length = text.len().min(name.len());
@@ -137,11 +143,10 @@ impl Frame {
         out.put_u64(self.flags);
         out.put_slice(&self.id.0[8..]);
         out.put_slice(&self.id.0[..8]);
-        out.put_slice(digest(&SHA256, &self.payload).as_ref());
+        out.put_slice(digest(&SHA256, payload).as_ref());
         out.put_u32(self.payload_type);
-        out.put_u32(self.payload.len() as u32);
-        out.put_slice(&self.payload);
-        out.freeze()
+        out.put_u32(payload.len() as u32);
+        out.put_slice(payload);
     }
 
     /// Reads a message from one websocket message, text or binary (PROTOCOL §2.5).

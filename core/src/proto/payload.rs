@@ -5,6 +5,8 @@
 
 mod handshake;
 
+use std::io::Write;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -92,16 +94,21 @@ pub struct Acknowledge {
 impl Acknowledge {
     /// Returns the payload.
     pub fn encode(&self) -> Bytes {
-        // Written by hand: there is one for every message, and nothing in it needs escaping.
         let mut out = Vec::with_capacity(192);
+        self.write(&mut out);
+        out.into()
+    }
+
+    /// Adds the payload to `out`. By hand: there is one for every message, and nothing in it needs escaping.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"AcknowledgedMessageType":""#);
         out.extend_from_slice(self.message_type.as_str().as_bytes());
         out.extend_from_slice(br#"","AcknowledgedMessageId":""#);
         out.extend_from_slice(&self.id.text());
         out.extend_from_slice(br#"","AcknowledgedMessageSequenceNumber":"#);
-        out.extend_from_slice(self.sequence.to_string().as_bytes());
+        // Writing to memory does not fail.
+        let _ = write!(out, "{}", self.sequence);
         out.extend_from_slice(br#","IsSequentialMessage":true}"#);
-        out.into()
     }
 
     /// Returns the sequence number that `payload` acknowledges; `None` if it is no acknowledge.
