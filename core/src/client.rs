@@ -14,7 +14,9 @@ use tokio::time::Timeout;
 
 use crate::aws::{Aws, AwsOptions, ControlPlane};
 use crate::command::{Command, CommandBuilder};
+use crate::forward::ForwardBuilder;
 use crate::net::{Net, TlsOptions};
+use crate::port::{DialBuilder, Lanes, Remote};
 use crate::proto::Config;
 use crate::run::RunBuilder;
 use crate::runtime::{self, Home};
@@ -54,6 +56,8 @@ pub(crate) struct Core {
     home: Home,
     /// The live sessions, for [`Client::close`]. Ended ones are let go whenever one is added.
     sessions: Mutex<Vec<Weak<Shared>>>,
+    /// What [`Client::dial`] shares.
+    lanes: Lanes,
 }
 
 impl fmt::Debug for Core {
@@ -86,7 +90,7 @@ impl Client {
     /// [`Kind::InvalidArgument`] before anything is sent; else what the service says, such as
     /// [`Kind::TargetNotConnected`], [`Kind::AccessDenied`] or [`Kind::InvalidDocument`].
     pub async fn start_session(&self, request: StartSession) -> Result<Session> {
-        self.start(request, |_| {}).await
+        self.start(request, |config| config.serves_ports = true).await
     }
 
     /// Listens to a session that somebody else has started, such as ECS ExecuteCommand or another SDK.
@@ -102,9 +106,9 @@ impl Client {
             return Err(Error::invalid_argument("session_id", "is empty"));
         }
         let stream_url = self.0.aws.stream_url(response.stream_url)?;
-        let config = session::config(&self.0, &response.session_id, target);
+        let config = Config { serves_ports: true, ..session::config(&self.0, &response.session_id, target) };
         let response = StartSessionResponse { stream_url, ..response };
-        Ok(Session::open(self.0.clone(), response, config))
+        Ok(Session::begin(self.0.clone(), response, config))
     }
 
     /// Opens a shell.
@@ -127,6 +131,41 @@ impl Client {
     /// Starts a command and returns its streams.
     pub fn command(&self, target: impl Into<String>, command: Command) -> CommandBuilder {
         CommandBuilder::new(self.clone(), target.into(), command)
+    }
+
+    /// Opens a connection to a port of the target, or to one that the target reaches: `5432`, or `("db.internal", 5432)`.
+    /// Await the builder, or set options first.
+    ///
+    /// Nothing listens here. Connections to one place share a session, where the agent is recent enough; dropping the
+    /// stream closes the connection, and the session ends soon after the last. A far host that refuses the connection
+    /// shows as [`Kind::RemoteConnectFailed`] when the stream is read or written.
+    ///
+    /// ```no_run
+    /// # async fn example(client: ssmwire::Client) -> std::io::Result<()> {
+    /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    /// let mut redis = client.dial("i-0123456789abcdef0", ("cache.internal", 6379)).await?;
+    /// redis.write_all(b"PING\r\n").await?;
+    /// let mut answer = [0; 7];
+    /// redis.read_exact(&mut answer).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Client::start_session`] and [`Session::ready`]; [`Kind::Busy`] at 4,096 connections to one place.
+    pub fn dial(&self, target: impl Into<String>, remote: impl Into<Remote>) -> DialBuilder {
+        DialBuilder::new(self.clone(), target.into(), remote.into())
+    }
+
+    /// Forwards a local address to a port of the target, or to one that the target reaches.
+    ///
+    /// ```no_run
+    /// # async fn example(client: ssmwire::Client) -> ssmwire::Result<()> {
+    /// let forward = client.forward("i-0123456789abcdef0", ("db.internal", 5432)).start().await?;
+    /// println!("connect to {}", forward.local_addr());
+    /// # Ok(()) }
+    /// ```
+    pub fn forward(&self, target: impl Into<String>, remote: impl Into<Remote>) -> ForwardBuilder {
+        ForwardBuilder::new(self.clone(), target.into(), remote.into())
     }
 
     /// Returns whether the target's agent is connected.
@@ -194,9 +233,27 @@ impl Client {
             let response = core.aws.start(request).await.map_err(|error| error.with_phase(Phase::Start))?;
             let mut config = session::config(&core, &response.session_id, Some(&target));
             configure(&mut config);
-            Ok(Session::open(core, response, config))
+            Ok(Session::begin(core, response, config))
         };
         joined(self.0.runtime.spawn(start).await)
+    }
+
+    pub(crate) fn lanes(&self) -> &Lanes {
+        &self.0.lanes
+    }
+
+    /// Checks that this is the process that made the client, and returns the runtime of its sessions.
+    pub(crate) fn runtime(&self) -> Result<&Handle> {
+        self.0.home.check()?;
+        Ok(&self.0.runtime)
+    }
+
+    /// Runs `work` on the runtime of the sessions.
+    pub(crate) async fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        joined(self.runtime()?.spawn(work).await)
     }
 
     /// Gives `work` so much time. Works where there is no tokio, too: the timer is that of the client's runtime.
@@ -387,6 +444,7 @@ impl ClientBuilder {
             unread_max,
             home: Home::here(),
             sessions: Mutex::new(Vec::new()),
+            lanes: Lanes::default(),
         })))
     }
 }

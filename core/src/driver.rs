@@ -111,7 +111,10 @@ impl Driver {
         // An agent that acknowledges nothing takes half of the time at most; the rest is for the service.
         let now = clock::now();
         pump.drain(now + deadline.saturating_duration_since(now) / 2).await;
-        self.shared.with_connection(|connection| connection.abandon());
+        self.shared.with_connection(|connection| {
+            connection.terminate(clock::now());
+            connection.abandon();
+        });
         let patience = deadline.saturating_duration_since(clock::now());
         let terminate = self.terminate(patience);
         tokio::pin!(terminate);

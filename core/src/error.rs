@@ -60,6 +60,8 @@ kinds! {
     Cancelled = 106, false, "";
     /// The caller's own deadline passed.
     Timeout = 107, true, "raise the timeout, or see whether the command waits for input";
+    /// The local address can't be listened on.
+    ListenFailed = 108, false, "choose another address, or port 0 for a free one";
     /// No credentials could be had.
     CredentialsUnavailable = 201, false, "run `aws sso login` or `aws configure`, or set AWS_PROFILE or AWS_ACCESS_KEY_ID";
     /// AWS refused the action for these credentials.

@@ -39,8 +39,14 @@ mod driver;
 mod envelope;
 pub mod error;
 #[cfg(feature = "net")]
+mod forward;
+#[cfg(feature = "net")]
+mod join;
+#[cfg(feature = "net")]
 mod net;
 mod options;
+#[cfg(feature = "net")]
+mod port;
 pub mod proto;
 #[cfg(feature = "net")]
 mod run;
@@ -63,7 +69,13 @@ pub use client::{Client, ClientBuilder};
 #[cfg(feature = "net")]
 pub use command::{Command, CommandBuilder, ExitStatus, RunningCommand};
 pub use error::{Error, Kind, Partial, Phase, Result};
+#[cfg(feature = "net")]
+pub use forward::{Forward, ForwardBuilder, ForwardEvent, ForwardStats, LocalAddr};
+#[cfg(feature = "net")]
+pub use join::Progress;
 pub use options::{ConnectionStatus, Endpoints, StartSession, StartSessionResponse, Timeouts};
+#[cfg(feature = "net")]
+pub use port::{DialBuilder, Remote};
 pub use proto::payload::Size;
 pub use proto::{SessionKind, Stats};
 #[cfg(feature = "net")]

@@ -1,6 +1,8 @@
 //! A session: what a StartSession answer becomes once somebody listens.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::client::Core;
 use crate::driver::Driver;
@@ -32,7 +34,8 @@ pub struct Session(Arc<Handle>);
 #[derive(Debug)]
 pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
+    lingers: AtomicBool,
 }
 
 impl Drop for Handle {
@@ -44,9 +47,23 @@ impl Drop for Handle {
     }
 }
 
+impl Handle {
+    /// Keeps the session for a while though nobody may hold it any more: the next user of its port finds it ready.
+    pub(crate) fn linger(self: &Arc<Self>, time: Duration) {
+        if self.lingers.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let handle = self.clone();
+        self.core.runtime.spawn(async move {
+            tokio::time::sleep(time).await;
+            handle.lingers.store(false, Ordering::Relaxed);
+        });
+    }
+}
+
 impl Session {
     /// Starts to serve what `response` describes, on the client's runtime.
-    pub(crate) fn open(core: Arc<Core>, response: StartSessionResponse, config: Config) -> Self {
+    pub(crate) fn begin(core: Arc<Core>, response: StartSessionResponse, config: Config) -> Self {
         let StartSessionResponse { stream_url, token, .. } = response;
         let shared = Arc::new(Shared::new(config));
         let driver = Driver {
@@ -59,7 +76,7 @@ impl Session {
         };
         core.adopt(&shared);
         core.runtime.spawn(driver.run(token));
-        Self(Arc::new(Handle { shared, core }))
+        Self(Arc::new(Handle { shared, core, lingers: AtomicBool::new(false) }))
     }
 
     /// Returns the session's id.
@@ -101,7 +118,18 @@ impl Session {
         ready.await.map_err(|error| error.with_session_id(self.id()))
     }
 
-    /// Returns standard output to read, and the terminal's input to write.
+    /// Opens a connection to the port of a multiplexed port session. It can be written at once; a far host that refuses
+    /// it shows as [`Kind::RemoteConnectFailed`] when it is read. Dropping it closes it, and leaves the session.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] if the session is of another kind, [`Kind::Busy`] at 4,096 connections, and why the session
+    /// has ended.
+    pub fn open(&self) -> Result<ByteStream> {
+        Ok(ByteStream::leased(self.0.clone(), self.shared().open_stream()?, None))
+    }
+
+    /// Returns standard output to read, and the terminal's input to write; the far connection of a port session that
+    /// carries one only, as [`SessionKind::Port`] does.
     pub fn stdio(&self) -> ByteStream {
         ByteStream::new(self.0.clone(), StreamId::Stdio)
     }
@@ -164,6 +192,14 @@ impl Session {
         self.shared().request_close(patience);
         self.shared().wait_for(|_, progress| progress.has_ended.then_some(())).await;
         Ok(())
+    }
+
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
+        &self.0
+    }
+
+    pub(crate) fn of(handle: Arc<Handle>) -> Self {
+        Self(handle)
     }
 
     pub(crate) fn shared(&self) -> &Shared {

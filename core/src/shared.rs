@@ -180,7 +180,9 @@ impl Shared {
         let mut state = self.lock();
         let was_reading = state.connection.wants_read();
         let step = read(&mut state.connection);
-        let is_woken = !was_reading && state.connection.wants_read();
+        // The reader of a stream that has come to its end may have something to tell the agent.
+        let is_woken = !was_reading && state.connection.wants_read()
+            || matches!(id, StreamId::Mux(_)) && state.connection.wants_transmit();
         let displaced = match step {
             Step::Blocked => state.waiting.entry(id).or_default().readers.add(cx.waker()),
             _ => None,
@@ -220,6 +222,19 @@ impl Shared {
             Step::Failed(error) => Poll::Ready(Err(self.named(error))),
             Step::Blocked => Poll::Pending,
         }
+    }
+
+    /// Opens a connection to the session's port.
+    pub(crate) fn open_stream(&self) -> Result<StreamId> {
+        self.check_home()?;
+        let mut state = self.lock();
+        if state.closing.is_some() {
+            return Err(self.named(Error::new(crate::Kind::BadHandle, "the session was closed")));
+        }
+        let opened = state.connection.open();
+        drop(state);
+        self.driver.wake();
+        opened.map_err(|error| self.named(error))
     }
 
     /// Waits until everything accepted is acknowledged.
@@ -296,23 +311,27 @@ impl Shared {
 
     /// Unlocks, then wakes whoever can go on.
     fn release(&self, mut state: MutexGuard<'_, State>, is_changed: bool) {
-        let State { connection, waiting, flushers, .. } = &mut *state;
-        let is_over = connection.outcome().is_some();
-        let flushed = flushers.take_if(is_over || connection.is_flushed());
+        let is_over = state.connection.outcome().is_some();
+        let is_flushed = is_over || state.connection.is_flushed();
         let mut woken = Vec::new();
-        waiting.retain(|id, waiting| {
-            for (waiters, can_go_on) in [
-                (&mut waiting.readers, connection.is_readable(*id)),
-                (&mut waiting.writers, is_over || connection.is_writable(*id)),
-            ] {
-                if can_go_on && !waiters.is_empty() {
-                    woken.push(waiters.take_if(true));
-                }
+        if is_flushed && !state.flushers.is_empty() {
+            woken.push(state.flushers.take_if(true));
+        }
+        if is_over {
+            for (_, waiting) in std::mem::take(&mut state.waiting) {
+                woken.extend([waiting.readers, waiting.writers]);
             }
-            !(waiting.readers.is_empty() && waiting.writers.is_empty())
-        });
+        } else {
+            for id in [StreamId::Stdio, StreamId::Stderr] {
+                state.take_waiting(id, &mut woken);
+            }
+        }
+        // Of many streams only those that have changed are looked at.
+        while let Some(id) = state.connection.poll_changed() {
+            state.take_waiting(StreamId::Mux(id), &mut woken);
+        }
         drop(state);
-        woken.into_iter().chain([flushed]).for_each(Waiters::wake);
+        woken.into_iter().for_each(Waiters::wake);
         if is_changed {
             self.changed.notify_waiters();
         }
@@ -320,6 +339,22 @@ impl Shared {
 }
 
 impl State {
+    /// Takes out who waits for a stream and can go on.
+    fn take_waiting(&mut self, id: StreamId, woken: &mut Vec<Waiters>) {
+        let Some(waiting) = self.waiting.get_mut(&id) else { return };
+        for (waiters, can_go_on) in [
+            (&mut waiting.readers, self.connection.is_readable(id)),
+            (&mut waiting.writers, self.connection.is_writable(id)),
+        ] {
+            if can_go_on && !waiters.is_empty() {
+                woken.push(waiters.take_if(true));
+            }
+        }
+        if waiting.readers.is_empty() && waiting.writers.is_empty() {
+            self.waiting.remove(&id);
+        }
+    }
+
     fn push_event(&mut self, event: Event) {
         if self.events.len() >= EVENTS_MAX {
             self.events.pop_back();

@@ -5,13 +5,15 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::Result;
-use crate::proto::StreamId;
-use crate::session::Handle;
+use crate::join::{Cut, Progress, join};
+use crate::proto::{MuxId, StreamId};
+use crate::session::{Handle, Session};
 
 /// What one read through [`AsyncRead`] hands over at most, so that the session's lock is not held for long.
 const READ_MAX: usize = 256 << 10;
@@ -27,11 +29,48 @@ const READ_MAX: usize = 256 << 10;
 pub struct ByteStream {
     session: Arc<Handle>,
     id: StreamId,
+    /// Of a connection that was opened over the session.
+    _lease: Option<Arc<Lease>>,
+}
+
+/// What all clones of an opened connection hold. Its drop is the connection's end.
+#[derive(Debug)]
+struct Lease {
+    session: Arc<Handle>,
+    id: MuxId,
+    linger: Option<Duration>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // After a fork the connection is the parent's.
+        if self.session.shared.check_home().is_err() {
+            return;
+        }
+        self.session.shared.request(|connection| connection.close_stream(self.id));
+        if let Some(linger) = self.linger {
+            self.session.linger(linger);
+        }
+    }
 }
 
 impl ByteStream {
     pub(crate) fn new(session: Arc<Handle>, id: StreamId) -> Self {
-        Self { session, id }
+        Self { session, id, _lease: None }
+    }
+
+    /// Makes the handle of a connection over `session`, which it keeps for `linger` longer than itself.
+    pub(crate) fn leased(session: Arc<Handle>, id: StreamId, linger: Option<Duration>) -> Self {
+        let lease = match id {
+            StreamId::Mux(id) => Some(Arc::new(Lease { session: session.clone(), id, linger })),
+            StreamId::Stdio | StreamId::Stderr => None,
+        };
+        Self { session, id, _lease: lease }
+    }
+
+    /// Returns the session that carries the stream.
+    pub fn session(&self) -> Session {
+        Session::of(self.session.clone())
     }
 
     /// Reads what has arrived, waiting for the first byte. Returns 0 at the end, and only if nothing was lost.
@@ -91,8 +130,9 @@ impl ByteStream {
         poll_fn(|cx| self.session.shared.poll_flush(cx)).await
     }
 
-    /// Says that no more input comes. A terminal gets its end-of-input character, which ends a shell and most programs
-    /// that read it; reading goes on.
+    /// Says that no more input comes; reading goes on. A terminal gets its end-of-input character, which ends a shell
+    /// and most programs that read it. The far end of a port is not told: its agent knows no half-closed connections,
+    /// and would drop the answer that is still to come. It hears of the end when the stream is dropped.
     ///
     /// # Errors
     /// [`crate::Kind::Forked`] in a child process.
@@ -100,6 +140,24 @@ impl ByteStream {
         self.session.shared.check_home()?;
         self.session.shared.request(|connection| connection.finish(self.id));
         Ok(())
+    }
+
+    /// Copies both ways between the stream and a local reader and writer, until the far side has ended and all of it is
+    /// written. If the local side ends first, the far side's answer is still waited for: until it has been silent for a
+    /// minute. Needs a tokio runtime around it.
+    ///
+    /// # Errors
+    /// Why the stream failed, or the reader or writer; what had arrived before the stream failed is written.
+    pub async fn join(
+        &self,
+        reader: &mut (impl AsyncRead + Unpin),
+        writer: &mut (impl AsyncWrite + Unpin),
+        progress: &Progress,
+    ) -> io::Result<()> {
+        join(self, reader, writer, &[progress]).await.map_err(|cut| match cut {
+            Cut::Local(error) => error,
+            Cut::Remote(error) => error.into(),
+        })
     }
 
     /// The read that all others are made of.

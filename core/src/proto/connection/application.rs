@@ -118,6 +118,9 @@ impl Connection {
     pub fn abandon(&mut self) {
         self.is_abandoned = true;
         (self.stdio, self.stderr) = (Buffer::default(), Buffer::default());
+        if let Some(mux) = &mut self.mux {
+            mux.handle_ended(Error::new(Kind::Cancelled, "the session was closed"));
+        }
         self.is_full = false;
     }
 

@@ -25,7 +25,8 @@ impl Connection {
                 return self.fail(error);
             }
         }
-        self.is_full |= self.unread() >= self.config.unread_max || self.mux.as_ref().is_some_and(Mux::is_full);
+        let is_full = self.unread() >= self.config.unread_max || self.mux.as_ref().is_some_and(Mux::is_full);
+        self.is_full |= is_full && !self.is_abandoned;
         if self.is_full {
             self.liveness.suspend();
         }
@@ -83,7 +84,7 @@ impl Connection {
             }
             None => payload,
         };
-        if let Some(mux) = &mut self.mux {
+        if let Some(mux) = self.mux.as_mut().filter(|_| !self.is_abandoned) {
             return if kind == PayloadType::Output { mux.handle_data(now, data) } else { Ok(()) };
         }
         match kind {

@@ -1,0 +1,123 @@
+//! Joins a far stream with a local reader and writer, as a forward and `ssmwire dial` do.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::Error;
+use crate::stream::ByteStream;
+
+/// What a local reader is read with, at first and while it fills the buffer: many connections do nothing for long.
+const READ: (usize, usize) = (1 << 10, 64 << 10);
+/// How long the far side may be silent after the local side has ended its own direction.
+///
+/// The far host can't be told of that half alone (PROTOCOL §9.5.4), so nothing is closed while its answer may be
+/// coming. But most who end a direction are gone for good, and their connection must not stay for ever.
+const HALF_CLOSED: Duration = Duration::from_secs(60);
+/// How long what was written before may take to be acknowledged, when that silence is to begin.
+const FLUSH: Duration = Duration::from_secs(300);
+
+/// Counts the bytes that went through, while they do.
+#[derive(Debug, Default)]
+pub struct Progress {
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Progress {
+    /// Returns how many bytes were accepted for the far side.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many bytes the local writer has taken.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+}
+
+/// Why joining has ended before both directions did.
+#[derive(Debug)]
+pub(crate) enum Cut {
+    /// The local reader or writer failed.
+    Local(io::Error),
+    /// The far stream failed, after all that had arrived was written.
+    Remote(Error),
+}
+
+/// Copies both ways until the far side has ended, and everything of it is written.
+pub(crate) async fn join(
+    remote: &ByteStream,
+    reader: &mut (impl AsyncRead + Unpin),
+    writer: &mut (impl AsyncWrite + Unpin),
+    progress: &[&Progress],
+) -> Result<(), Cut> {
+    let up = async {
+        match send(remote, reader, progress).await {
+            Err(error) => Err(Cut::Local(error)),
+            Ok(true) => {
+                wait_for_silence(remote, progress).await;
+                Ok(())
+            }
+            // Why the far side takes no more, its reader will hear.
+            Ok(false) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        done = receive(remote, writer, progress) => done,
+        done = up => done,
+    }
+}
+
+/// Returns whether the local side has ended; else the far side takes no more.
+async fn send(remote: &ByteStream, reader: &mut (impl AsyncRead + Unpin), progress: &[&Progress]) -> io::Result<bool> {
+    let mut buffer = vec![0; READ.0];
+    loop {
+        let count = reader.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(remote.finish().is_ok());
+        }
+        if remote.write_all(&buffer[..count]).await.is_err() {
+            return Ok(false);
+        }
+        for progress in progress {
+            progress.sent.fetch_add(count as u64, Ordering::Relaxed);
+        }
+        if count == buffer.len() && count < READ.1 {
+            buffer = vec![0; (count * 8).min(READ.1)];
+        } else if count <= READ.0 && buffer.len() > READ.0 {
+            buffer = vec![0; READ.0];
+        }
+    }
+}
+
+async fn receive(
+    remote: &ByteStream,
+    writer: &mut (impl AsyncWrite + Unpin),
+    progress: &[&Progress],
+) -> Result<(), Cut> {
+    while let Some(block) = remote.read_block().await.map_err(Cut::Remote)? {
+        writer.write_all(&block).await.map_err(Cut::Local)?;
+        writer.flush().await.map_err(Cut::Local)?;
+        for progress in progress {
+            progress.received.fetch_add(block.len() as u64, Ordering::Relaxed);
+        }
+    }
+    writer.shutdown().await.map_err(Cut::Local)
+}
+
+/// Returns once the far side has been silent for long, after it had got everything.
+async fn wait_for_silence(remote: &ByteStream, progress: &[&Progress]) {
+    // How that ends does not matter: if the session does, the reader hears why.
+    let _ = tokio::time::timeout(FLUSH, remote.flush()).await;
+    let received = || progress.first().map_or(0, |progress| progress.received());
+    loop {
+        let before = received();
+        tokio::time::sleep(HALF_CLOSED).await;
+        if received() == before {
+            return;
+        }
+    }
+}
