@@ -1,7 +1,7 @@
 //! Joins a far stream with a local reader and writer, as a forward and `ssmwire dial` do.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -11,11 +11,12 @@ use crate::stream::ByteStream;
 
 /// What a local reader is read with, at first and while it fills the buffer: many connections do nothing for long.
 const READ: (usize, usize) = (1 << 10, 64 << 10);
-/// How long the far side may be silent after the local side has ended its own direction.
+/// How long the far side may be silent after the local side has ended its own direction, if it had the last word
+/// before, and if an answer of it may still be coming.
 ///
-/// The far host can't be told of that half alone (PROTOCOL §9.5.4), so nothing is closed while its answer may be
-/// coming. But most who end a direction are gone for good, and their connection must not stay for ever.
-const HALF_CLOSED: Duration = Duration::from_secs(60);
+/// The far host can't be told of that half alone (PROTOCOL §9.5.4), and closing both would lose an answer. But most who
+/// end a direction have closed both, which can't be told apart from here, and their connections must not stay for ever.
+const HALF_CLOSED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 /// How long what was written before may take to be acknowledged, when that silence is to begin.
 const FLUSH: Duration = Duration::from_secs(300);
 
@@ -54,11 +55,12 @@ pub(crate) async fn join(
     writer: &mut (impl AsyncWrite + Unpin),
     progress: &[&Progress],
 ) -> Result<(), Cut> {
+    let talk = Talk { progress, received: AtomicU64::new(0), is_answered: AtomicBool::new(false) };
     let up = async {
-        match send(remote, reader, progress).await {
+        match talk.send(remote, reader).await {
             Err(error) => Err(Cut::Local(error)),
             Ok(true) => {
-                wait_for_silence(remote, progress).await;
+                talk.wait_for_silence(remote).await;
                 Ok(())
             }
             // Why the far side takes no more, its reader will hear.
@@ -66,58 +68,70 @@ pub(crate) async fn join(
         }
     };
     tokio::select! {
-        done = receive(remote, writer, progress) => done,
+        done = talk.receive(remote, writer) => done,
         done = up => done,
     }
 }
 
-/// Returns whether the local side has ended; else the far side takes no more.
-async fn send(remote: &ByteStream, reader: &mut (impl AsyncRead + Unpin), progress: &[&Progress]) -> io::Result<bool> {
-    let mut buffer = vec![0; READ.0];
-    loop {
-        let count = reader.read(&mut buffer).await?;
-        if count == 0 {
-            return Ok(remote.finish().is_ok());
-        }
-        if remote.write_all(&buffer[..count]).await.is_err() {
-            return Ok(false);
-        }
-        for progress in progress {
-            progress.sent.fetch_add(count as u64, Ordering::Relaxed);
-        }
-        if count == buffer.len() && count < READ.1 {
-            buffer = vec![0; (count * 8).min(READ.1)];
-        } else if count <= READ.0 && buffer.len() > READ.0 {
-            buffer = vec![0; READ.0];
-        }
-    }
+/// What the two directions know of each other.
+struct Talk<'a> {
+    progress: &'a [&'a Progress],
+    received: AtomicU64,
+    /// The far side had the last word.
+    is_answered: AtomicBool,
 }
 
-async fn receive(
-    remote: &ByteStream,
-    writer: &mut (impl AsyncWrite + Unpin),
-    progress: &[&Progress],
-) -> Result<(), Cut> {
-    while let Some(block) = remote.read_block().await.map_err(Cut::Remote)? {
-        writer.write_all(&block).await.map_err(Cut::Local)?;
-        writer.flush().await.map_err(Cut::Local)?;
-        for progress in progress {
-            progress.received.fetch_add(block.len() as u64, Ordering::Relaxed);
+impl Talk<'_> {
+    /// Returns whether the local side has ended; else the far side takes no more.
+    async fn send(&self, remote: &ByteStream, reader: &mut (impl AsyncRead + Unpin)) -> io::Result<bool> {
+        let mut buffer = vec![0; READ.0];
+        loop {
+            let count = reader.read(&mut buffer).await?;
+            if count == 0 {
+                return Ok(remote.finish().is_ok());
+            }
+            self.is_answered.store(false, Ordering::Relaxed);
+            if remote.write_all(&buffer[..count]).await.is_err() {
+                return Ok(false);
+            }
+            for progress in self.progress {
+                progress.sent.fetch_add(count as u64, Ordering::Relaxed);
+            }
+            if count == buffer.len() && count < READ.1 {
+                buffer = vec![0; (count * 8).min(READ.1)];
+            } else if count <= READ.0 && buffer.len() > READ.0 {
+                buffer = vec![0; READ.0];
+            }
         }
     }
-    writer.shutdown().await.map_err(Cut::Local)
-}
 
-/// Returns once the far side has been silent for long, after it had got everything.
-async fn wait_for_silence(remote: &ByteStream, progress: &[&Progress]) {
-    // How that ends does not matter: if the session does, the reader hears why.
-    let _ = tokio::time::timeout(FLUSH, remote.flush()).await;
-    let received = || progress.first().map_or(0, |progress| progress.received());
-    loop {
-        let before = received();
-        tokio::time::sleep(HALF_CLOSED).await;
-        if received() == before {
-            return;
+    async fn receive(&self, remote: &ByteStream, writer: &mut (impl AsyncWrite + Unpin)) -> Result<(), Cut> {
+        while let Some(block) = remote.read_block().await.map_err(Cut::Remote)? {
+            self.is_answered.store(true, Ordering::Relaxed);
+            self.received.fetch_add(block.len() as u64, Ordering::Relaxed);
+            writer.write_all(&block).await.map_err(Cut::Local)?;
+            writer.flush().await.map_err(Cut::Local)?;
+            for progress in self.progress {
+                progress.received.fetch_add(block.len() as u64, Ordering::Relaxed);
+            }
+        }
+        writer.shutdown().await.map_err(Cut::Local)
+    }
+
+    /// Returns once the far side has been silent for long, after it had got everything.
+    async fn wait_for_silence(&self, remote: &ByteStream) {
+        let is_answered = self.is_answered.load(Ordering::Relaxed);
+        // How that ends does not matter: if the session does, the reader hears why.
+        let _ = tokio::time::timeout(FLUSH, remote.flush()).await;
+        let mut silence = if is_answered { HALF_CLOSED.0 } else { HALF_CLOSED.1 };
+        loop {
+            let before = self.received.load(Ordering::Relaxed);
+            tokio::time::sleep(silence).await;
+            if self.received.load(Ordering::Relaxed) == before {
+                return;
+            }
+            // It talks: an answer is under way, whatever its pauses.
+            silence = HALF_CLOSED.1;
         }
     }
 }

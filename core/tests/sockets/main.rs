@@ -8,5 +8,6 @@ mod errors;
 mod fixture;
 mod fork;
 mod loopback;
+mod ports;
 mod resume;
 mod secrets;

@@ -16,6 +16,7 @@ use crate::channel::{AgentProfile, TaskComplete, TaskStatus};
 use basic::Reuse;
 use destination::Destination;
 use pace::Pace;
+use ssmwire::proto::version;
 
 /// The oldest client that multiplexes.
 const MUX_FROM: &str = "1.1.70";
@@ -30,7 +31,9 @@ pub(super) async fn run(properties: &Value, client_version: &str, profile: &Agen
     };
     let Ends { input, output, mut stop } = ends;
     let ends = (input, output);
-    let is_multiplexed = properties.is_local_forwarding && client_version::compare(client_version, MUX_FROM).is_ge();
+    let can_multiplex = version::is_newer(&profile.version, version::AGENT_MULTIPLEXES_AFTER)
+        && client_version::compare(client_version, MUX_FROM).is_ge();
+    let is_multiplexed = properties.is_local_forwarding && can_multiplex;
     let pace = if profile.is_faithful || profile.paces_ports { Pace::official() } else { Pace::fast() };
     let session = async {
         let destination = Destination::resolve(&properties.host, &properties.port).await;

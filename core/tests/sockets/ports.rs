@@ -1,0 +1,438 @@
+//! Ports: streams to far TCP servers, dialled and forwarded.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::fixture::{TARGET, builder, client, cut, emulator, emulator_with, soon, timeouts, until, until_all_ended};
+use ssmwire::{ByteStream, Client, Forward, ForwardEvent, Kind, LocalAddr, SessionKind, StartSession, Timeouts};
+use ssmwire_emulator::{AgentProfile, ApiFault, Direction, Disturbance, Scope, programs};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// An agent that is too old to multiplex (PROTOCOL §9.4).
+fn old_agent() -> AgentProfile {
+    AgentProfile { version: "3.0.196.0".to_owned(), ..AgentProfile::default() }
+}
+
+/// A TCP server on loopback that does `serve` with each connection.
+async fn server<F: Future<Output = ()> + Send + 'static>(
+    serve: impl Fn(TcpStream) -> F + Send + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream));
+        }
+    });
+    address
+}
+
+async fn echo_server() -> SocketAddr {
+    server(|mut stream| async move {
+        let (mut reader, mut writer) = stream.split();
+        // A client that goes away in the middle is its own business.
+        let _ = tokio::io::copy(&mut reader, &mut writer).await;
+    })
+    .await
+}
+
+/// A port that nobody listens on.
+async fn closed_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Sends `count` bytes of a pattern from `offset` on to an echo, and checks what comes back.
+async fn echo_through<S>(stream: S, offset: u64, count: usize)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let sent = programs::chargen(offset, count);
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let mut received = vec![0; count];
+    let (written, read) = tokio::join!(writer.write_all(&sent), reader.read_exact(&mut received));
+    written.expect("writes");
+    read.expect("reads");
+    assert!(received == sent, "other bytes came back");
+}
+
+async fn read_all(stream: &ByteStream) -> ssmwire::Result<Vec<u8>> {
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).await.map(|()| all)
+}
+
+async fn connect(forward: &Forward) -> TcpStream {
+    let LocalAddr::Tcp(address) = forward.local_addr() else { panic!("it listens on TCP") };
+    TcpStream::connect(address).await.expect("connects")
+}
+
+async fn forward(client: &Client, far: SocketAddr) -> Forward {
+    client.forward(TARGET, far.port()).start().await.expect("it starts")
+}
+
+#[tokio::test]
+async fn dialled_connections_to_one_place_share_a_session_and_end_it() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let far = echo_server().await;
+    soon(async {
+        let dials = (0..20).map(|_| async { client.dial(TARGET, far.port()).await.expect("dials") });
+        let streams = futures_util::future::join_all(dials).await;
+        let session = streams[0].session();
+        assert_eq!(session.kind(), Some(SessionKind::Ports));
+        let echoes =
+            streams.into_iter().enumerate().map(|(index, stream)| echo_through(stream, index as u64 * 999, 100_000));
+        futures_util::future::join_all(echoes).await;
+        let again = client.dial(TARGET, far.port()).await.expect("dials");
+        assert_eq!(again.session().id(), session.id(), "the session waits for another connection for a while");
+        echo_through(again, 0, 10).await;
+        let elsewhere = client.dial(TARGET, ("localhost", far.port())).await.expect("dials");
+        assert_ne!(elsewhere.session().id(), session.id());
+        echo_through(elsewhere, 0, 10).await;
+        drop(session);
+        assert_eq!(emulator.requests()["StartSession"], 2);
+        until_all_ended(&emulator).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_old_agent_gets_a_session_for_each_connection() {
+    let emulator = emulator_with(old_agent()).await;
+    let client = client(&emulator).await;
+    let far = echo_server().await;
+    soon(async {
+        let first = client.dial(TARGET, far.port()).await.expect("dials");
+        let second = client.dial(TARGET, far.port()).await.expect("dials");
+        assert_eq!(first.session().kind(), Some(SessionKind::Port));
+        assert_ne!(first.session().id(), second.session().id());
+        tokio::join!(echo_through(first, 0, 300_000), echo_through(second, 7, 300_000));
+        let forward = forward(&client, far).await;
+        let (one, two) = (connect(&forward).await, connect(&forward).await);
+        tokio::join!(echo_through(one, 0, 300_000), echo_through(two, 7, 300_000));
+        forward.close().await;
+        until_all_ended(&emulator).await;
+        assert_eq!(emulator.requests()["StartSession"], 4, "the forward's first session was there before");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_port_is_an_error_of_that_connection_alone() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let port = closed_port().await;
+    soon(async {
+        let refused = client.dial(TARGET, port).await.expect("dials");
+        let error = read_all(&refused).await.expect_err("nobody listens");
+        assert_eq!(error.kind(), Kind::RemoteConnectFailed);
+        assert!(error.hint().is_some() && error.session_id().is_some());
+        assert_eq!(refused.write_all(b"more").await.expect_err("it has failed").kind(), Kind::RemoteConnectFailed);
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free");
+        let accepted = client.dial(TARGET, port).await.expect("dials");
+        accepted.write_all(b"hello").await.expect("writes");
+        let (mut far, _) = listener.accept().await.expect("it comes");
+        let mut heard = [0; 5];
+        far.read_exact(&mut heard).await.expect("reads");
+        assert_eq!(&heard, b"hello");
+        assert_eq!(accepted.session().id(), refused.session().id());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_forward_resets_the_connection_that_the_far_port_refused_and_tells_why() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let port = closed_port().await;
+    soon(async {
+        let forward = client.forward(TARGET, port).start().await.expect("it starts");
+        let mut local = connect(&forward).await;
+        let error = local.read(&mut [0; 1]).await.expect_err("no silent end");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        match forward.event().await {
+            Some(ForwardEvent::ConnectionFailed(error)) => assert_eq!(error.kind(), Kind::RemoteConnectFailed),
+            other => panic!("{other:?}"),
+        }
+        until("it is counted", || forward.stats().failed == 1 && forward.stats().open == 0).await;
+        forward.close().await;
+        assert!(forward.event().await.is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_outlives_a_client_that_has_ended_its_own_direction() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let far = server(|mut stream| async move {
+        let mut question = [0; 8];
+        stream.read_exact(&mut question).await.expect("reads");
+        stream.write_all(&programs::chargen(0, 1 << 20)).await.expect("writes");
+    })
+    .await;
+    let expect_answer = |answer: Vec<u8>| assert!(answer == programs::chargen(0, 1 << 20), "{} bytes", answer.len());
+    soon(async {
+        let mut dialled = client.dial(TARGET, far.port()).await.expect("dials");
+        dialled.write_all(b"question").await.expect("writes");
+        dialled.shutdown().await.expect("shuts down");
+        expect_answer(read_all(&dialled).await.expect("ends well"));
+        let forward = forward(&client, far).await;
+        let mut local = connect(&forward).await;
+        local.write_all(b"question").await.expect("writes");
+        local.shutdown().await.expect("shuts down");
+        let mut answer = Vec::new();
+        local.read_to_end(&mut answer).await.expect("ends well");
+        expect_answer(answer);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_hundred_connections_at_once_get_their_bytes_back() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let far = echo_server().await;
+    soon(async {
+        let forward = client.forward(TARGET, far.port()).sessions(4).start().await.expect("it starts");
+        assert_eq!((forward.sessions().len(), emulator.sessions().len()), (4, 4));
+        let connections = (0..200).map(|index| {
+            let forward = &forward;
+            async move { echo_through(connect(forward).await, index * 1001, 100_000).await }
+        });
+        futures_util::future::join_all(connections).await;
+        until("all are gone", || forward.stats().open == 0).await;
+        let stats = forward.stats();
+        assert_eq!((stats.connections, stats.failed, stats.sent, stats.received), (200, 0, 20_000_000, 20_000_000));
+        for session in forward.sessions() {
+            assert!(session.stats().bytes_out > 4_000_000, "the connections are spread over the sessions");
+        }
+        forward.close().await;
+        until_all_ended(&emulator).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn connections_survive_the_loss_of_the_socket_below() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let far = echo_server().await;
+    soon(async {
+        let forward = forward(&client, far).await;
+        let session = forward.sessions().remove(0);
+        emulator.faults().cut_client_after(Scope::All, 250_007, 10);
+        let (one, two) = (connect(&forward).await, connect(&forward).await);
+        tokio::join!(echo_through(one, 0, 2_000_000), echo_through(two, 7, 2_000_000));
+        cut(&emulator, &session).await;
+        echo_through(connect(&forward).await, 3, 100_000).await;
+        assert!(session.stats().reconnects >= 5);
+        assert_eq!(forward.stats().failed, 0);
+        assert_eq!(emulator.requests()["StartSession"], 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_gone_for_good_is_replaced_behind_the_same_listener() {
+    let emulator = emulator().await;
+    let client = builder(&emulator).timeouts(Timeouts { resume: Duration::ZERO, ..timeouts() });
+    let client = client.build().await.expect("the client is made");
+    let far = echo_server().await;
+    soon(async {
+        let forward = forward(&client, far).await;
+        let mut old = connect(&forward).await;
+        old.write_all(b"x").await.expect("writes");
+        old.read_exact(&mut [0; 1]).await.expect("reads");
+        let session = forward.sessions().remove(0);
+        cut(&emulator, &session).await;
+        let error = old.read(&mut [0; 1]).await.expect_err("its session is gone");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        session.closed().await.expect_err("it was lost");
+        echo_through(connect(&forward).await, 0, 100_000).await;
+        assert_ne!(forward.sessions()[0].id(), session.id());
+        assert_eq!(emulator.requests()["StartSession"], 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_can_not_be_replaced_fails_the_connections_and_not_the_forward() {
+    let emulator = emulator().await;
+    let client = builder(&emulator).timeouts(Timeouts { resume: Duration::ZERO, ..timeouts() });
+    let client = client.build().await.expect("the client is made");
+    let far = echo_server().await;
+    soon(async {
+        let forward = forward(&client, far).await;
+        let session = forward.sessions().remove(0);
+        cut(&emulator, &session).await;
+        session.closed().await.expect_err("it was lost");
+        emulator.faults().fail("StartSession", ApiFault::new("AccessDeniedException", "not any more"), 1);
+        let error = connect(&forward).await.read(&mut [0; 1]).await.expect_err("no session");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        match forward.event().await {
+            Some(ForwardEvent::ConnectionFailed(error)) => assert_eq!(error.kind(), Kind::AccessDenied),
+            other => panic!("{other:?}"),
+        }
+        echo_through(connect(&forward).await, 0, 1000).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn closing_frees_the_port_at_once_and_ends_the_sessions() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let far = echo_server().await;
+    soon(async {
+        for is_dropped in [false, true] {
+            let forward = forward(&client, far).await;
+            let mut idle = connect(&forward).await;
+            idle.write_all(b"x").await.expect("writes");
+            idle.read_exact(&mut [0; 1]).await.expect("reads");
+            let address = forward.local_addr().to_string();
+            let start = Instant::now();
+            if is_dropped {
+                drop(forward);
+                while TcpListener::bind(&address).await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            } else {
+                forward.close().await;
+                TcpListener::bind(&address).await.expect("the port is free");
+            }
+            assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+            assert!(matches!(idle.read(&mut [0; 1]).await, Ok(0) | Err(_)), "the connection was cut");
+            until_all_ended(&emulator).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_forward_listens_where_it_is_told_and_says_when_it_can_not() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let far = echo_server().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("socket");
+    soon(async {
+        let start = |bind: String| client.forward(TARGET, far.port()).bind(bind).start();
+        let unix = start(format!("unix:{}", path.display())).await.expect("it starts");
+        assert_eq!(*unix.local_addr(), LocalAddr::Unix(path.clone()));
+        echo_through(tokio::net::UnixStream::connect(&path).await.expect("connects"), 0, 100_000).await;
+        let taken = start(format!("unix:{}", path.display())).await.expect_err("it is taken");
+        assert_eq!(taken.kind(), Kind::ListenFailed);
+        unix.close().await;
+        assert!(!path.exists());
+
+        let tcp = start("localhost:0".to_owned()).await.expect("it starts");
+        assert!(tcp.local_addr().port().is_some_and(|port| port > 0));
+        let taken = start(tcp.local_addr().to_string()).await.expect_err("it is taken");
+        assert!(taken.kind() == Kind::ListenFailed && taken.hint().is_some(), "{taken}");
+        for bad in ["", "5432", ":5432", "localhost", "localhost:x", "localhost:65536"] {
+            assert_eq!(start(bad.to_owned()).await.expect_err("no address").kind(), Kind::InvalidArgument, "{bad}");
+        }
+        for sessions in [0, 65] {
+            let error = client.forward(TARGET, 22).sessions(sessions).start().await.expect_err("too few, too many");
+            assert_eq!(error.kind(), Kind::InvalidArgument);
+        }
+        let error = client.forward(TARGET, 0).start().await.expect_err("no port");
+        assert_eq!(error.kind(), Kind::InvalidArgument);
+        assert_eq!(emulator.requests()["StartSession"], 2, "nothing was sent for what can't be");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reader_that_sleeps_gets_every_byte_and_holds_nobody_up_for_good() {
+    let emulator = emulator().await;
+    let client = builder(&emulator).unread_max(1 << 20).build().await.expect("the client is made");
+    const COUNT: usize = 8 << 20;
+    let far = server(|mut stream| async move {
+        // The other direction is of no interest.
+        let _ = stream.write_all(&programs::chargen(0, COUNT)).await;
+    })
+    .await;
+    soon(async {
+        let stream = client.dial(TARGET, far.port()).await.expect("dials");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let unread = stream.session().stats().unread;
+        assert!((1 << 20..3 << 20).contains(&unread), "{unread}");
+        assert!(read_all(&stream).await.expect("ends well") == programs::chargen(0, COUNT));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_ssh_session_is_one_stream() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let far = echo_server().await;
+    soon(async {
+        let dialled = client.dial(TARGET, far.port()).document("AWS-StartSSHSession").await.expect("dials");
+        assert_eq!(dialled.session().kind(), Some(SessionKind::Port));
+        echo_through(dialled, 0, 1_000_000).await;
+        let request = StartSession {
+            document_name: Some("AWS-StartSSHSession".to_owned()),
+            ..StartSession::new(TARGET).parameter("portNumber", far.port().to_string())
+        };
+        let session = client.start_session(request).await.expect("it starts");
+        session.ready().await.expect("the agent is there");
+        assert_eq!(session.open().expect_err("it has one stream only").kind(), Kind::Unsupported);
+        echo_through(session.stdio(), 0, 1000).await;
+        session.close().await.expect("closes");
+        until_all_ended(&emulator).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn other_documents_are_no_ports() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    soon(async {
+        let error = client.dial(TARGET, 22).document("Emulator-Echo").await.expect_err("it is no port");
+        assert!(matches!(error.kind(), Kind::Unsupported | Kind::InvalidDocument), "{error}");
+        let error = client.dial("i-00000000000000000", 22).await.expect_err("there is no such target");
+        assert_eq!(error.kind(), Kind::TargetNotConnected);
+        until_all_ended(&emulator).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn thousand_connections_share_one_session() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let far = echo_server().await;
+    soon(async {
+        let mut streams = Vec::new();
+        for _ in 0..1000 {
+            streams.push(client.dial(TARGET, far.port()).await.expect("dials"));
+        }
+        let echoes = streams.iter().enumerate().map(|(index, stream)| echo_through(stream.clone(), index as u64, 1000));
+        futures_util::future::join_all(echoes).await;
+        assert_eq!(emulator.requests()["StartSession"], 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lossy_network_costs_the_streams_nothing() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let far = echo_server().await;
+    soon(async {
+        for direction in [Direction::ToAgent, Direction::ToClient] {
+            let mischief = Disturbance { drop: 0.02, duplicate: 0.05, reorder: 0.05, ..Disturbance::default() };
+            emulator.faults().disturb(Scope::All, direction, mischief);
+        }
+        let dials = (0..4).map(|_| async { client.dial(TARGET, far.port()).await.expect("dials") });
+        let streams = futures_util::future::join_all(dials).await;
+        let echoes = streams.into_iter().enumerate().map(|(index, stream)| echo_through(stream, index as u64, 300_000));
+        futures_util::future::join_all(echoes).await;
+    })
+    .await;
+}
