@@ -49,3 +49,57 @@ fn take(next: Option<Result<Message, tungstenite::Error>>, expected: &mut i64) -
     (answer.created_ms, answer.id) = (1, MessageId([9; 16]));
     Some((answer.encode(), frame.payload.len()))
 }
+
+/// Unacknowledged messages of the bare sender.
+const WINDOW: i64 = 500;
+
+/// Sends `count` messages of `size` bytes, and returns when all are acknowledged.
+pub(crate) async fn send_all(gateway: SocketAddr, count: i64, size: usize) {
+    let stream = tokio::net::TcpStream::connect(gateway).await.expect("connects");
+    stream.set_nodelay(true).expect("nodelay");
+    let (mut socket, _) = tokio_tungstenite::client_async(format!("ws://{gateway}/"), stream).await.expect("opens");
+    let payload = Bytes::from(vec![b'x'; size]);
+    let (mut sent, mut acknowledged) = (0, 0);
+    while acknowledged < count {
+        while sent < count && sent - acknowledged < WINDOW {
+            let mut frame = Frame::data(MessageType::InputStreamData, sent, 1, payload.clone());
+            (frame.created_ms, frame.id) = (1, MessageId([7; 16]));
+            socket.feed(Message::Binary(frame.encode())).await.expect("feeds");
+            sent += 1;
+        }
+        socket.flush().await.expect("flushes");
+        let mut next = Some(socket.next().await);
+        while let Some(message) = next {
+            let Some(Ok(Message::Binary(message))) = message else { panic!("the receiver is gone") };
+            let frame = Frame::decode(&message).expect("a frame");
+            assert!(Acknowledge::parse_sequence(&frame.payload).is_some());
+            acknowledged += 1;
+            next = socket.next().now_or_never();
+        }
+    }
+}
+
+/// The peer of [`send_all`].
+pub(crate) async fn receive(stream: tokio::net::TcpStream) -> std::io::Result<()> {
+    let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { return Ok(()) };
+    let mut next = socket.next().await;
+    while let Some(Ok(Message::Binary(message))) = next {
+        let frame = Frame::decode(&message).expect("a frame");
+        let acknowledge = Acknowledge { message_type: frame.message_type, id: frame.id, sequence: frame.sequence };
+        let mut answer = Frame { flags: SYN_FIN, ..Frame::new(MessageType::Acknowledge, acknowledge.encode()) };
+        (answer.created_ms, answer.id) = (1, MessageId([9; 16]));
+        if socket.feed(Message::Binary(answer.encode())).await.is_err() {
+            break;
+        }
+        next = match socket.next().now_or_never() {
+            Some(more) => more,
+            None => {
+                if socket.flush().await.is_err() {
+                    break;
+                }
+                socket.next().await
+            }
+        };
+    }
+    Ok(())
+}

@@ -1,45 +1,20 @@
 //! What an idle session costs: memory, and wake-ups.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ssmwire::StartSession;
 
-use crate::{TARGET, client, emulator};
+use crate::TARGET;
+use crate::far::Far;
+use crate::process::{resident, voluntary_switches};
 
-/// The argument that makes this program an emulator.
-pub(crate) const SERVE: &str = "--serve-for-idle";
 const SESSIONS: usize = 500;
 /// How long the idle sessions are watched for wake-ups; shorter than the interval of pings.
 const WATCH: Duration = Duration::from_secs(10);
 
-/// Serves until standard input ends.
-pub(crate) fn serve() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    runtime.expect("a runtime").block_on(async {
-        let emulator = emulator().await;
-        println!("{}", emulator.endpoint_url());
-        println!("{}\n{}\n{}", emulator.region(), emulator.access_key_id(), emulator.secret_access_key());
-        std::io::stdout().flush().expect("somebody reads");
-        let mut end = String::new();
-        let _ = tokio::task::spawn_blocking(move || std::io::stdin().read_line(&mut end)).await;
-    });
-}
-
 pub(crate) async fn measure() {
-    let program = std::env::current_exe().expect("a path");
-    let mut child = Command::new(program)
-        .arg(SERVE)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the emulator starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let mut line = || lines.next().expect("a line").expect("text");
-    let (endpoint, region, id, secret) = (line(), line(), line(), line());
-    let client = client(endpoint, &region, (&id, &secret)).await;
-
+    let far = Far::start().await;
+    let client = &far.client;
     let request = || {
         let request = StartSession { document_name: Some("Emulator-Echo".into()), ..StartSession::new(TARGET) };
         request.parameter("greeting", "x")
@@ -69,27 +44,5 @@ pub(crate) async fn measure() {
     let wakes = voluntary_switches() - wakes;
     println!("idle: {wakes} wake-ups of this process in {WATCH:?} with {} sessions", sessions.len() + first.len());
 
-    client.close().await;
-    drop(child.stdin.take());
-    let _ = child.wait();
-}
-
-/// Resident memory in KiB.
-fn resident() -> f64 {
-    field("/proc/self/status", "VmRSS:")
-}
-
-/// How often the threads of this process went to sleep by themselves, which is how often they were woken.
-fn voluntary_switches() -> u64 {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
-    tasks
-        .flatten()
-        .map(|task| field(&format!("{}/status", task.path().display()), "voluntary_ctxt_switches:") as u64)
-        .sum()
-}
-
-fn field(file: &str, name: &str) -> f64 {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("0");
-    line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0.0)
+    far.stop().await;
 }

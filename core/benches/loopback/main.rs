@@ -1,14 +1,18 @@
 //! What the library reaches over loopback. Every figure is a ratio, or stands beside the one that it is to be read
 //! against, taken in the same run: machines are noisy.
 //!
-//! `cargo bench -p ssmwire --bench loopback [-- NAME]`, where NAME is one of `stream`, `keystroke`, `run`, `idle`.
+//! `cargo bench -p ssmwire --bench loopback [-- NAME]`, where NAME is one of `stream`, `ports`, `keystroke`, `run`,
+//! `idle`.
 
 #![expect(clippy::disallowed_methods, reason = "a measurement needs the real clock")]
 
 mod bare;
+mod far;
 mod firehose;
 mod idle;
 mod latency;
+mod ports;
+mod process;
 mod stream;
 
 use std::time::Duration;
@@ -20,16 +24,18 @@ use ssmwire_emulator::{AgentProfile, Emulator};
 const TARGET: &str = "i-0123456789abcdef0";
 
 fn main() {
-    // The emulator of the `idle` figures has a process of its own, so that its memory is not counted.
-    if std::env::args().any(|argument| argument == idle::SERVE) {
-        return idle::serve();
+    if std::env::args().any(|argument| argument == far::SERVE) {
+        return far::serve();
     }
-    let names = ["stream", "keystroke", "run", "idle"];
+    let names = ["stream", "ports", "keystroke", "run", "idle"];
     let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| names.contains(&argument.as_str())).collect();
     let wants = |name: &str| chosen.is_empty() || chosen.iter().any(|chosen| chosen == name);
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     if wants("stream") {
         stream::measure();
+    }
+    if wants("ports") {
+        runtime().expect("a runtime").block_on(ports::measure());
     }
     if wants("keystroke") {
         runtime().expect("a runtime").block_on(latency::keystroke());
@@ -54,6 +60,12 @@ async fn client(endpoint: String, region: &str, key: (&str, &str)) -> Client {
         .build()
         .await
         .expect("the client is made")
+}
+
+/// Returns the value below which that share of them lies.
+fn percentile(mut values: Vec<f64>, share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[((values.len() - 1) as f64 * share) as usize]
 }
 
 /// Prints the middle and the tail of some durations.

@@ -213,8 +213,8 @@ async fn a_message_beyond_all_bounds_is_refused_before_it_comes() {
 #[tokio::test]
 async fn what_this_library_or_the_agent_can_not_do_is_said_before_anything_is_done() {
     let emulator = emulator().await;
-    let session = soon(client(&emulator).await.start_session(document("AWS-StartSSHSession"))).await;
-    let error = soon(session.expect("it starts").ready()).await.expect_err("ports are not served");
+    let shell = client(&emulator).await.shell(TARGET).document("AWS-StartSSHSession").start();
+    let error = soon(shell).await.expect_err("a port is no shell");
     expect(&error, Kind::Unsupported, Phase::Handshake);
     assert!(error.message().contains("`Port`"), "{error}");
     until_all_ended(&emulator).await;

@@ -1,0 +1,182 @@
+//! Ports: bulk both ways against bare loops, the official pace, round trips, and many open streams.
+
+use std::time::{Duration, Instant};
+
+use ssmwire::{ByteStream, Client};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::far::{BARE_MESSAGES, Far, PACED};
+use crate::{TARGET, bare, percentile, process};
+
+/// Runs of each; the middle one of the ratios counts.
+const ROUNDS: usize = 5;
+const UPLOAD: u64 = 128 << 20;
+const DOWNLOAD: u64 = BARE_MESSAGES as u64 * 1024;
+/// Of one paced connection.
+const PACED_BYTES: u64 = 2 << 20;
+const ROUND_TRIPS: usize = 2000;
+const STREAMS: usize = 1000;
+
+pub(crate) async fn measure() {
+    let far = Far::start().await;
+    bulk(&far).await;
+    pace(&far).await;
+    round_trips(&far).await;
+    streams(&far).await;
+    far.stop().await;
+}
+
+async fn bulk(far: &Far) {
+    let forward = |port| far.client.forward(TARGET, port).start();
+    let (sink, source) = (forward(far.sink).await.expect("starts"), forward(far.source).await.expect("starts"));
+    let local = |forward: &ssmwire::Forward| TcpStream::connect(forward.local_addr().to_string());
+    let (mut up, mut dialled_up, mut down, mut dialled_down) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut cpu = [0.0; 2];
+    for _ in 0..ROUNDS {
+        let rate = |bytes: u64, seconds: f64| bytes as f64 / 1e6 / seconds;
+        let bare = rate(UPLOAD, timed(bare::send_all(far.bare_sink, (UPLOAD >> 14) as i64, 16 << 10)).await);
+        let start = process::cpu_seconds();
+        up.push((rate(UPLOAD, timed(upload(local(&sink).await.expect("connects"), UPLOAD)).await), bare));
+        cpu[0] += process::cpu_seconds() - start;
+        dialled_up.push((rate(UPLOAD, timed(upload(dial(&far.client, far.sink).await, UPLOAD)).await), bare));
+        let bare = rate(DOWNLOAD, timed(bare::read_all(far.bare_source)).await);
+        let start = process::cpu_seconds();
+        down.push((rate(DOWNLOAD, timed(download(local(&source).await.expect("connects"), DOWNLOAD)).await), bare));
+        cpu[1] += process::cpu_seconds() - start;
+        dialled_down.push((rate(DOWNLOAD, timed(download(dial(&far.client, far.source).await, DOWNLOAD)).await), bare));
+    }
+    for (what, rates) in [
+        ("upload through a forward", &up),
+        ("upload through dial", &dialled_up),
+        ("download through a forward", &down),
+        ("download through dial", &dialled_down),
+    ] {
+        let ratio = |(ours, bare): &(f64, f64)| ours / bare * 100.0;
+        let best = |pick: fn(&(f64, f64)) -> f64| rates.iter().map(pick).fold(0.0, f64::max);
+        println!(
+            "{what}: {:.0} % of the bare loop (middle of {ROUNDS}), best {:.0} against {:.0} MB/s",
+            percentile(rates.iter().map(ratio).collect(), 0.5),
+            best(|rates| rates.0),
+            best(|rates| rates.1),
+        );
+    }
+    let gigabytes = |bytes: u64| bytes as f64 * ROUNDS as f64 / 1e9;
+    println!(
+        "processor time of this process for a GB: {:.2} s up, {:.2} s down, the local program's part included",
+        cpu[0] / gigabytes(UPLOAD),
+        cpu[1] / gigabytes(DOWNLOAD),
+    );
+    sink.close().await;
+    source.close().await;
+}
+
+/// The official pace: what it allows is measured by the bare timer that makes it.
+async fn pace(far: &Far) {
+    let ideal = {
+        let start = Instant::now();
+        for _ in 0..1000 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        1024.0 * 1000.0 / start.elapsed().as_secs_f64()
+    };
+    let mut rates = Vec::new();
+    for (sessions, connections) in [(1, 1), (4, 8)] {
+        let forward = far.client.forward(PACED, far.source).sessions(sessions).start().await.expect("starts");
+        let address = forward.local_addr().to_string();
+        let start = Instant::now();
+        let downloads = (0..connections).map(|_| async {
+            download(TcpStream::connect(&address).await.expect("connects"), PACED_BYTES).await;
+        });
+        futures_util::future::join_all(downloads).await;
+        rates.push(connections as f64 * PACED_BYTES as f64 / start.elapsed().as_secs_f64());
+        forward.close().await;
+    }
+    println!(
+        "official pace: one forward {:.0} % of what the timer allows ({:.2} MB/s); 4 sessions with 8 connections {:.2} times one",
+        rates[0] / ideal * 100.0,
+        ideal / 1e6,
+        rates[1] / rates[0],
+    );
+}
+
+async fn round_trips(far: &Far) {
+    let plain = TcpStream::connect(("127.0.0.1", far.echo)).await.expect("connects");
+    let forward = far.client.forward(TARGET, far.echo).start().await.expect("starts");
+    let forwarded = TcpStream::connect(forward.local_addr().to_string()).await.expect("connects");
+    let dialled = dial(&far.client, far.echo).await;
+    for stream in [&plain, &forwarded] {
+        stream.set_nodelay(true).expect("nodelay");
+    }
+    let plain = echo_times(plain).await;
+    let forwarded = echo_times(forwarded).await;
+    let dialled = echo_times(dialled).await;
+    println!(
+        "round trip of 64 bytes, median: plain socket {plain:.3} ms, forward {:.3} ms more, dial {:.3} ms more",
+        forwarded - plain,
+        dialled - plain,
+    );
+    forward.close().await;
+}
+
+async fn streams(far: &Far) {
+    let first = dial(&far.client, far.echo).await;
+    touch(&first).await;
+    let before = process::resident();
+    let mut streams = Vec::with_capacity(STREAMS);
+    for _ in 0..STREAMS {
+        let stream = dial(&far.client, far.echo).await;
+        touch(&stream).await;
+        streams.push(stream);
+    }
+    println!("memory of {STREAMS} open streams: {:.1} MiB", (process::resident() - before) / 1024.0);
+}
+
+async fn touch(stream: &ByteStream) {
+    stream.write_all(b"x").await.expect("writes");
+    stream.read(&mut [0; 1]).await.expect("reads");
+}
+
+async fn dial(client: &Client, port: u16) -> ByteStream {
+    client.dial(TARGET, port).await.expect("dials")
+}
+
+async fn timed<T>(work: impl Future<Output = T>) -> f64 {
+    let start = Instant::now();
+    work.await;
+    start.elapsed().as_secs_f64()
+}
+
+async fn upload(mut stream: impl AsyncRead + AsyncWrite + Unpin, count: u64) {
+    stream.write_u64(count).await.expect("writes");
+    let data = vec![b'x'; 64 << 10];
+    for _ in 0..count / data.len() as u64 {
+        stream.write_all(&data).await.expect("writes");
+    }
+    stream.read_u8().await.expect("all has arrived");
+}
+
+async fn download(mut stream: impl AsyncRead + AsyncWrite + Unpin, count: u64) {
+    stream.write_u64(count).await.expect("writes");
+    let mut target = vec![0; 64 << 10];
+    let mut left = count;
+    while left > 0 {
+        match stream.read(&mut target).await.expect("reads") {
+            0 => panic!("{left} bytes are missing"),
+            count => left -= count as u64,
+        }
+    }
+}
+
+/// Returns the median in milliseconds.
+async fn echo_times(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> f64 {
+    let mut times = Vec::with_capacity(ROUND_TRIPS);
+    let mut target = [0; 64];
+    for _ in 0..ROUND_TRIPS {
+        let start = Instant::now();
+        stream.write_all(&[7; 64]).await.expect("writes");
+        stream.read_exact(&mut target).await.expect("reads");
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    percentile(times, 0.5)
+}
