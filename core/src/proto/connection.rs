@@ -9,6 +9,7 @@ mod incoming;
 mod input;
 mod interface;
 mod ports;
+mod sending;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -27,7 +28,9 @@ use super::inbound::{Inbound, Owed};
 use super::liveness::Liveness;
 use super::outbound::Outbound;
 use super::payload::{Acknowledge, OpenDataChannel, PayloadType, Size};
+use super::pieces::Pieces;
 use super::smux::Mux;
+use super::window::Window;
 use crate::{Error, Kind, Result, Secret};
 
 /// Events that may wait to be fetched; a further one replaces the newest.
@@ -51,6 +54,7 @@ pub struct Connection {
     inbound: Inbound,
     room: Room,
     outbound: Outbound,
+    pieces: Pieces,
     liveness: Liveness,
     stdio: Buffer,
     stderr: Buffer,
@@ -105,7 +109,8 @@ impl Connection {
             input: Input { state: InputState::Waiting { probe: Probe::NotYet { since: None } }, finish: Finish::No },
             inbound: Inbound::new(config.reorder_max, config.unread_max),
             room: Room::default(),
-            outbound: Outbound::new(),
+            outbound: Outbound::new(Window::new(config.window_bytes, config.window_bytes_max)),
+            pieces: Pieces::new(config.message_bytes_max),
             liveness: Liveness::new(config.ping_interval, config.pong),
             stdio: Buffer::default(),
             stderr: Buffer::default(),
@@ -133,7 +138,8 @@ impl Connection {
         let connections = self.link.connections + 1;
         self.link = Link { is_up: true, opening: Some(token), is_paused: false, progress: now, connections };
         self.stats.reconnects = connections - 1;
-        self.outbound.restart();
+        self.note_loss();
+        self.outbound.restart(now);
         if let Some(mux) = &mut self.mux {
             mux.handle_connected(now);
         }
@@ -147,6 +153,7 @@ impl Connection {
 
     /// The websocket is gone, for whatever reason. Nothing is lost by it: a later one goes on.
     pub fn handle_lost(&mut self) {
+        self.note_loss();
         self.link.is_up = false;
         self.link.opening = None;
         self.liveness.suspend();
@@ -188,7 +195,7 @@ impl Connection {
             MessageType::Acknowledge => self.handle_acknowledge(now, &frame.payload),
             MessageType::ChannelClosed => self.handle_channel_closed(&frame.payload),
             MessageType::PausePublication => self.link.is_paused = true,
-            MessageType::StartPublication => self.link.is_paused = false,
+            MessageType::StartPublication => self.lift_pause(),
             _ => {}
         }
     }

@@ -6,7 +6,9 @@
 //! ```text
 //!   down, from the agent                          up, to the agent
 //!   frame      bytes -> message, digest           message -> bytes
-//!   inbound    order, duplicates, acks owed       outbound   number, keep until acked, resend, window
+//!   inbound    order, duplicates, acks owed       outbound   number, keep until acked, resend
+//!                                                window     how much may be under way
+//!                                                pieces     how large a message may be
 //!   payload    handshake | data                   payload    handshake | data | size
 //!   cipher     open                               cipher     seal
 //!   smux       port sessions: frames -> streams   smux       streams -> frames, in turns
@@ -26,9 +28,11 @@ mod inbound;
 mod liveness;
 mod outbound;
 pub mod payload;
+mod pieces;
 mod rtt;
 mod smux;
 pub mod version;
+mod window;
 
 pub use cipher::{DATA_KEY_LEN, DataKey};
 pub use connection::{Config, Connection, Event, Stats, Step, StreamId, Transmit};

@@ -3,6 +3,9 @@
 //! Knows frames only as bytes with a sequence number; what they carry and whether a socket exists is the caller's
 //! business.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -10,6 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::rtt::Rtt;
+use super::window::{Sample, Window};
 
 /// Pause between two rounds of resending, so that a burst of expired messages does not become a storm.
 const RESEND_TICK: Duration = Duration::from_millis(100);
@@ -17,6 +21,16 @@ const RESEND_TICK: Duration = Duration::from_millis(100);
 const RESENDS_PER_TICK: usize = 64;
 /// The longest wait for an acknowledge before a message is sent once more.
 const RESEND_DELAY_MAX: Duration = Duration::from_secs(1);
+/// The longest wait for that of a message that may only be queued at a far end that is behind: what is sent again would
+/// only make the queue longer.
+const PROBE_DELAY_MAX: Duration = Duration::from_secs(16);
+/// Payload bytes of such messages that are sent again, the oldest ones. Where more than this is under way, it is bulk
+/// data, which need not be probed early.
+const PROBE_BYTES: usize = 16 << 10;
+/// A single message of this size costs next to nothing, and a keystroke shall not wait.
+const PROBE_SMALL: usize = 1 << 10;
+/// More doublings of a wait change nothing, whatever it was.
+const DOUBLINGS_MAX: u32 = 8;
 
 /// The queue of messages that the far side has not acknowledged, sent or not.
 ///
@@ -30,10 +44,22 @@ pub(super) struct Outbound {
     /// Sequence number of the first message that this connection has not sent yet.
     unsent: i64,
     payload_bytes: usize,
+    /// Those of them that were sent on this connection.
+    flight: usize,
     resend_not_before: Option<Instant>,
     /// Messages that the current round has sent.
     round: usize,
+    /// How many messages were sent, and the number among them of the newest one that is known to have arrived.
+    sent: u64,
+    arrived: u64,
+    /// When the last acknowledge came that was news, or the connection.
+    progress: Option<Instant>,
+    /// How far apart acknowledges come, while something is under way.
+    pace: Duration,
+    /// Messages below this number are no measure of the far end.
+    measured_from: i64,
     rtt: Rtt,
+    window: Window,
     resent: u64,
 }
 
@@ -44,18 +70,28 @@ struct Entry {
     first_sent: Option<Instant>,
     last_sent: Option<Instant>,
     attempts: u32,
+    /// Which of all sendings the last one was, and the payload bytes under way after the first one.
+    order: u64,
+    flight: usize,
 }
 
 impl Outbound {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(window: Window) -> Self {
         Self {
             next: 0,
             entries: VecDeque::new(),
             unsent: 0,
             payload_bytes: 0,
+            flight: 0,
             resend_not_before: None,
             round: 0,
+            sent: 0,
+            arrived: 0,
+            progress: None,
+            pace: Duration::ZERO,
+            measured_from: 0,
             rtt: Rtt::new(),
+            window,
             resent: 0,
         }
     }
@@ -68,8 +104,7 @@ impl Outbound {
     /// Queues a message that carries [`Self::next_sequence`]. It is in the queue before it is sent: an acknowledge
     /// can't be faster than that (PROTOCOL §6.5, the race of both official programs).
     pub(super) fn push(&mut self, frame: Bytes, payload_len: usize) {
-        let entry = Entry { frame: Some(frame), payload_len, first_sent: None, last_sent: None, attempts: 0 };
-        self.entries.push_back(entry);
+        self.entries.push_back(Entry::new(frame, payload_len));
         self.payload_bytes += payload_len;
         self.next += 1;
     }
@@ -85,10 +120,23 @@ impl Outbound {
         let (Some(_), Some(last_sent)) = (&entry.frame, entry.last_sent) else { return false };
         entry.frame = None;
         self.payload_bytes -= entry.payload_len;
+        if sequence < self.unsent {
+            self.flight -= entry.payload_len;
+        }
+        let since = entry.first_sent.max(self.progress).unwrap_or(now);
+        self.pace = now.saturating_duration_since(since).max(self.pace / 8 * 7);
+        self.progress = Some(now);
+        let mut sample = None;
         // Karn's rule: nobody knows which copy of a resent message was acknowledged.
         if entry.attempts == 1 {
-            self.rtt.sample(now.saturating_duration_since(last_sent));
+            self.arrived = self.arrived.max(entry.order);
+            if sequence >= self.measured_from {
+                let delay = now.saturating_duration_since(last_sent);
+                self.rtt.sample(delay);
+                sample = Some(Sample { delay, flight: entry.flight });
+            }
         }
+        self.window.acknowledged(now, entry.payload_len, sample);
         while self.entries.front().is_some_and(|entry| entry.frame.is_none()) {
             self.entries.pop_front();
         }
@@ -96,9 +144,18 @@ impl Outbound {
     }
 
     /// The connection is new: everything unacknowledged is sent again, in order, before anything else.
-    pub(super) fn restart(&mut self) {
+    pub(super) fn restart(&mut self, now: Instant) {
+        self.progress = Some(now);
+        self.measured_from = self.measured_from.max(self.unsent);
         self.unsent = self.first();
+        self.flight = 0;
         self.resend_not_before = None;
+        self.window.restart();
+    }
+
+    /// What is under way was held up by something else than the far end: how long it takes says nothing.
+    pub(super) fn ignore_delays(&mut self) {
+        self.measured_from = self.next;
     }
 
     /// Returns the next message that was not sent on this connection.
@@ -107,9 +164,10 @@ impl Outbound {
         while self.unsent < self.next {
             let index = (self.unsent - self.first()) as usize;
             self.unsent += 1;
-            if let Some(frame) = self.entries.get_mut(index).and_then(|entry| entry.sent(now)) {
-                return Some(frame);
-            }
+            let Some(entry) = self.entries.get_mut(index).filter(|entry| entry.frame.is_some()) else { continue };
+            self.flight += entry.payload_len;
+            self.sent += 1;
+            return entry.sent(now, self.sent, self.flight);
         }
         None
     }
@@ -119,11 +177,10 @@ impl Outbound {
         if self.resend_not_before.is_some_and(|not_before| now < not_before) {
             return None;
         }
-        let timeout = self.rtt.timeout();
-        let span = self.resend_span();
-        let expired =
-            self.entries.iter_mut().take(span).find(|entry| entry.expiry(timeout).is_some_and(|at| at <= now));
-        let frame = expired.and_then(|entry| entry.sent(now));
+        let expired = self.expiries().find(|(_, at)| *at <= now).map(|(index, _)| index);
+        let entry = expired.and_then(|index| self.entries.get_mut(index));
+        let frame = entry.and_then(|entry| entry.sent(now, self.sent + 1, self.flight));
+        self.sent += u64::from(frame.is_some());
         self.round += usize::from(frame.is_some());
         self.resent += u64::from(frame.is_some());
         if self.round == RESENDS_PER_TICK || frame.is_none() && self.round > 0 {
@@ -135,9 +192,37 @@ impl Outbound {
 
     /// Returns when the next acknowledge is overdue.
     pub(super) fn resend_deadline(&self) -> Option<Instant> {
-        let timeout = self.rtt.timeout();
-        let at = self.entries.iter().take(self.resend_span()).filter_map(|entry| entry.expiry(timeout)).min()?;
+        let at = self.expiries().map(|(_, at)| at).min()?;
         Some(self.resend_not_before.map_or(at, |not_before| at.max(not_before)))
+    }
+
+    /// Looks at the oldest messages that were sent on this connection, as many as a round may send: which of them are
+    /// to be sent again, and when.
+    ///
+    /// A message is lost if one that was sent later has arrived. Any other may only be queued, and its wait begins anew
+    /// with every acknowledge: a far end that goes through its queue slowly gets nothing twice.
+    fn expiries(&self) -> impl Iterator<Item = (usize, Instant)> {
+        let timeout = self.rtt.timeout();
+        // Without the pace, a far end that has slowed down would get every message twice, and by Karn's rule nobody
+        // would ever learn how slow it is.
+        let least = if self.flight > PROBE_BYTES { RESEND_DELAY_MAX } else { Duration::ZERO };
+        let probe_timeout = timeout.max(self.pace * 2).max(least);
+        let sent = (self.unsent - self.first()).max(0) as usize;
+        let mut older = 0;
+        self.entries.iter().enumerate().take(sent.min(RESENDS_PER_TICK)).filter_map(move |(index, entry)| {
+            entry.frame.as_ref()?;
+            let last_sent = entry.last_sent?;
+            let is_lost = entry.order < self.arrived;
+            let is_probe = older == 0 || older + entry.payload_len <= PROBE_BYTES;
+            let is_small = older == 0 && entry.payload_len <= PROBE_SMALL;
+            older += entry.payload_len;
+            if is_lost {
+                return Some((index, last_sent + patience(timeout, entry.doublings(), RESEND_DELAY_MAX)));
+            }
+            let max = if is_small { RESEND_DELAY_MAX } else { PROBE_DELAY_MAX };
+            let since = self.progress.map_or(last_sent, |progress| progress.max(last_sent));
+            is_probe.then(|| (index, since + patience(probe_timeout, entry.doublings(), max)))
+        })
     }
 
     /// Returns when the oldest unacknowledged message was first sent.
@@ -169,8 +254,18 @@ impl Outbound {
         sequence < self.next && (index < 0 || self.entries.get(index as usize).is_some_and(|e| e.frame.is_none()))
     }
 
+    /// Returns whether a message was sent on this connection.
+    pub(super) fn is_sent(&self, sequence: i64) -> bool {
+        sequence < self.unsent
+    }
+
     pub(super) fn rtt(&self) -> &Rtt {
         &self.rtt
+    }
+
+    /// Returns how many payload bytes may be unacknowledged now.
+    pub(super) fn window(&self) -> usize {
+        self.window.size()
     }
 
     /// Returns how many messages were sent more than once on one connection.
@@ -181,28 +276,33 @@ impl Outbound {
     fn first(&self) -> i64 {
         self.next - self.entries.len() as i64
     }
-
-    /// The entries that a round looks at: the oldest ones that were sent on this connection.
-    fn resend_span(&self) -> usize {
-        ((self.unsent - self.first()).max(0) as usize).min(RESENDS_PER_TICK)
-    }
 }
 
 impl Entry {
-    fn sent(&mut self, now: Instant) -> Option<Bytes> {
+    fn new(frame: Bytes, payload_len: usize) -> Self {
+        let (first_sent, last_sent) = (None, None);
+        Self { frame: Some(frame), payload_len, first_sent, last_sent, attempts: 0, order: 0, flight: 0 }
+    }
+
+    fn sent(&mut self, now: Instant, order: u64, flight: usize) -> Option<Bytes> {
         let frame = self.frame.clone()?;
-        self.first_sent.get_or_insert(now);
+        if self.attempts == 0 {
+            (self.first_sent, self.flight) = (Some(now), flight);
+        }
         self.last_sent = Some(now);
+        self.order = order;
         self.attempts = self.attempts.saturating_add(1);
         Some(frame)
     }
 
-    /// Doubles with every attempt, so that a far side that is only slow is not flooded.
-    fn expiry(&self, timeout: Duration) -> Option<Instant> {
-        self.frame.as_ref()?;
-        let doublings = self.attempts.saturating_sub(1).min(4);
-        Some(self.last_sent? + (timeout * (1 << doublings)).min(RESEND_DELAY_MAX.max(timeout)))
+    /// The wait doubles with every attempt, so that a far side that is only slow is not flooded.
+    fn doublings(&self) -> u32 {
+        self.attempts.saturating_sub(1).min(DOUBLINGS_MAX)
     }
+}
+
+fn patience(timeout: Duration, doublings: u32, max: Duration) -> Duration {
+    (timeout * (1 << doublings)).min(max)
 }
 
 /// Leaves out the frame: what a session carries belongs in no log.
@@ -214,101 +314,5 @@ impl fmt::Debug for Entry {
             .field("last_sent", &self.last_sent)
             .field("attempts", &self.attempts)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn frame(n: u8) -> Bytes {
-        Bytes::copy_from_slice(&[n])
-    }
-
-    fn queue(count: u8) -> Outbound {
-        let mut outbound = Outbound::new();
-        for n in 0..count {
-            outbound.push(frame(n), 1);
-        }
-        outbound
-    }
-
-    fn drain_expired(outbound: &mut Outbound, now: Instant) -> Vec<Bytes> {
-        std::iter::from_fn(|| outbound.poll_expired(now)).collect()
-    }
-
-    fn start() -> Instant {
-        #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
-        Instant::now()
-    }
-
-    #[test]
-    fn acknowledges_count_in_any_order_and_unknown_ones_do_not() {
-        let now = start();
-        let mut outbound = queue(3);
-        while outbound.poll_new(now).is_some() {}
-        assert!(outbound.acknowledge(now, 1));
-        assert!(!outbound.acknowledge(now, 1));
-        assert!(!outbound.acknowledge(now, 3));
-        assert!(!outbound.acknowledge(now, -1));
-        assert!(!outbound.acknowledge(now, i64::MIN));
-        assert_eq!((outbound.len(), outbound.payload_bytes()), (3, 2));
-        assert!(outbound.acknowledge(now, 0));
-        assert_eq!((outbound.len(), outbound.payload_bytes()), (1, 1));
-        assert!(outbound.acknowledge(now, 2));
-        assert!(outbound.is_empty());
-    }
-
-    #[test]
-    fn an_acknowledge_of_what_was_never_sent_is_noise() {
-        let mut outbound = queue(1);
-        assert!(!outbound.acknowledge(start(), 0));
-        assert_eq!(outbound.poll_new(start()), Some(frame(0)));
-    }
-
-    #[test]
-    fn every_overdue_message_is_sent_again_and_each_wait_is_longer() {
-        let now = start();
-        let mut outbound = queue(3);
-        while outbound.poll_new(now).is_some() {}
-        let at = outbound.resend_deadline().expect("three are waiting");
-        assert_eq!(at, now + Duration::from_millis(200));
-        assert!(drain_expired(&mut outbound, at - Duration::from_millis(1)).is_empty());
-        assert_eq!(drain_expired(&mut outbound, at), [frame(0), frame(1), frame(2)]);
-        assert!(drain_expired(&mut outbound, at).is_empty());
-        assert_eq!(outbound.resend_deadline(), Some(at + Duration::from_millis(400)));
-        assert_eq!(outbound.resent(), 3);
-    }
-
-    #[test]
-    fn a_round_of_resending_is_bounded() {
-        let now = start();
-        let mut outbound = queue(200);
-        while outbound.poll_new(now).is_some() {}
-        let at = now + Duration::from_millis(200);
-        assert_eq!(drain_expired(&mut outbound, at).len(), RESENDS_PER_TICK);
-        assert!(drain_expired(&mut outbound, at + RESEND_TICK / 2).is_empty());
-    }
-
-    #[test]
-    fn a_new_connection_sends_everything_unacknowledged_in_order() {
-        let now = start();
-        let mut outbound = queue(3);
-        while outbound.poll_new(now).is_some() {}
-        outbound.acknowledge(now, 1);
-        outbound.restart();
-        outbound.push(frame(3), 1);
-        let sent: Vec<_> = std::iter::from_fn(|| outbound.poll_new(now)).collect();
-        assert_eq!(sent, [frame(0), frame(2), frame(3)]);
-    }
-
-    #[test]
-    fn a_resent_message_gives_no_sample() {
-        let now = start();
-        let mut outbound = queue(1);
-        outbound.poll_new(now);
-        assert_eq!(drain_expired(&mut outbound, now + Duration::from_millis(200)).len(), 1);
-        outbound.acknowledge(now + Duration::from_secs(9), 0);
-        assert_eq!(outbound.rtt().timeout(), Duration::from_millis(200));
     }
 }

@@ -12,8 +12,6 @@ use crate::proto::payload::Size;
 use crate::proto::smux::Mux;
 use crate::{Error, Kind, Phase, Result};
 
-/// Bytes of one message's payload, as the official client sends them (PROTOCOL §6.2).
-pub(super) const PAYLOAD_MAX: usize = 1024;
 /// What a command without a terminal understands: interrupt and quit (PROTOCOL §10.5).
 const SIGNALS: [u8; 2] = [0x03, 0x1c];
 
@@ -85,9 +83,9 @@ impl Connection {
         self.push_pending(now);
         let mut accepted = 0;
         while self.is_writable(StreamId::Stdio) && accepted < data.len() {
-            let room = self.config.window_bytes - self.outbound.payload_bytes();
-            let count = room.min(PAYLOAD_MAX).min(data.len() - accepted);
+            let count = self.room().min(self.piece_size()).min(data.len() - accepted);
             let piece = &data[accepted..accepted + count];
+            self.pieces.handle_cut(self.outbound.next_sequence(), count);
             if let Err(error) = self.push_input(now, piece) {
                 self.fail(error.clone());
                 return Step::Failed(error);
@@ -122,6 +120,7 @@ impl Connection {
             mux.handle_ended(Error::new(Kind::Cancelled, "the session was closed"));
         }
         self.is_full = false;
+        self.outbound.ignore_delays();
     }
 
     /// Ends the session with a reason of the caller's own. What had arrived can still be read.
@@ -204,6 +203,7 @@ impl Connection {
             resent: self.outbound.resent(),
             unread: self.unread() as u64,
             unacknowledged: self.outbound.payload_bytes() as u64,
+            window: self.outbound.window() as u64,
             rtt_us: self.outbound.rtt().smoothed().as_micros() as u64,
             ..self.stats
         }
@@ -225,6 +225,7 @@ impl Connection {
     pub(super) fn make_room(&mut self) {
         if self.is_full && self.unread() <= self.config.unread_max / 4 * 3 {
             self.is_full = false;
+            self.outbound.ignore_delays();
         }
     }
 }

@@ -25,10 +25,16 @@ pub struct Config {
     pub unread_max: usize,
     /// Messages that may wait for one before them.
     pub reorder_max: usize,
-    /// Payload bytes that may be unacknowledged.
+    /// Payload bytes that may be unacknowledged at first. Then it depends on how long acknowledges take: less at a slow
+    /// far end, down to 16 KiB or this if it is less …
     pub window_bytes: usize,
+    /// … and up to this many at a fast one. At least [`Self::window_bytes`].
+    pub window_bytes_max: usize,
     /// Messages that may be unacknowledged.
     pub window_messages: usize,
+    /// Payload bytes of the largest message to a port, within 1 KiB and 64 KiB. The first ones carry 1 KiB, as all of
+    /// the official client's do (PROTOCOL §6.2).
+    pub message_bytes_max: usize,
     /// From the open data channel until the agent is ready.
     pub handshake: Duration,
     /// How long acknowledges may stay away.
@@ -53,7 +59,9 @@ impl Config {
             unread_max: 16 << 20,
             reorder_max: 10_000,
             window_bytes: 256 << 10,
+            window_bytes_max: 8 << 20,
             window_messages: 5_000,
+            message_bytes_max: 16 << 10,
             handshake: timeouts.handshake,
             stall: timeouts.stall,
             ping_interval: timeouts.ping_interval,
@@ -61,7 +69,7 @@ impl Config {
         }
     }
 
-    /// Cuts the timeouts to what can be added to a time.
+    /// Cuts the timeouts to what can be added to a time, and opens a window that would never let a byte through.
     pub(super) fn bounded(self) -> Self {
         let timeouts = crate::Timeouts {
             handshake: self.handshake,
@@ -71,6 +79,6 @@ impl Config {
             ..crate::Timeouts::default()
         };
         let crate::Timeouts { handshake, stall, ping_interval, pong, .. } = timeouts.bounded();
-        Self { handshake, stall, ping_interval, pong, ..self }
+        Self { handshake, stall, ping_interval, pong, window_bytes: self.window_bytes.max(1), ..self }
     }
 }

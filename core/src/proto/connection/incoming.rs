@@ -16,7 +16,7 @@ use crate::{Error, Kind, Result};
 impl Connection {
     pub(super) fn handle_output(&mut self, now: Instant, frame: Frame) {
         // Data from the agent shows that it is there, as it shows the agent that we are (PROTOCOL §4.1).
-        self.link.is_paused = false;
+        self.lift_pause();
         self.inbound.accept(frame);
         while let Some(frame) = self.inbound.poll_ordered() {
             self.stats.messages_in += 1;
@@ -97,10 +97,11 @@ impl Connection {
     }
 
     pub(super) fn handle_acknowledge(&mut self, now: Instant, payload: &[u8]) {
-        self.link.is_paused = false;
+        self.lift_pause();
         let Some(sequence) = Acknowledge::parse_sequence(payload) else { return };
         if self.outbound.acknowledge(now, sequence) {
             self.link.progress = now;
+            self.note_arrival();
         }
         if let InputState::Waiting { probe } = &mut self.input.state
             && matches!(*probe, Probe::Sent { sequence } if self.outbound.is_acknowledged(sequence))

@@ -77,6 +77,8 @@ pub struct Stats {
     pub unread: u64,
     /// Payload bytes that are not acknowledged.
     pub unacknowledged: u64,
+    /// Payload bytes that may be unacknowledged now.
+    pub window: u64,
     /// The smoothed round-trip time to the agent, in microseconds.
     pub rtt_us: u64,
 }

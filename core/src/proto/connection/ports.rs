@@ -2,10 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::application::PAYLOAD_MAX;
-use super::input::InputState;
 use super::{Connection, Step, StreamId};
-use crate::proto::handshake::SessionKind;
 use crate::proto::payload::{Flag, PayloadType};
 use crate::proto::smux::{Mux, MuxConfig, MuxId};
 use crate::{Error, Kind, Result};
@@ -47,8 +44,7 @@ impl Connection {
 
     /// Tells the agent of a port session that it is over (PROTOCOL §9.5.4). Others have no such word.
     pub fn terminate(&mut self, now: Instant) {
-        let is_port = matches!(self.handshake.kind(), Some(SessionKind::Port | SessionKind::Ports));
-        if is_port && self.is_ready() && self.outcome.is_none() {
+        if self.is_port() && self.is_ready() && self.outcome.is_none() {
             self.push(now, PayloadType::Flag, Flag::TerminateSession.encode());
         }
     }
@@ -91,26 +87,20 @@ impl Connection {
 
     /// What the send window has left for the streams.
     pub(super) fn stream_room(&self, mux: &Mux) -> usize {
-        self.config.window_bytes.saturating_sub(self.outbound.payload_bytes() + mux.output_len())
+        self.room().saturating_sub(mux.output_len())
     }
 
     pub(super) fn has_stream_output(&self) -> bool {
-        self.has_window() && self.mux.as_ref().is_some_and(Mux::has_output)
+        self.mux.as_ref().is_some_and(Mux::has_output) && self.has_window()
     }
 
     /// Makes messages of the streams' bytes, as far as the window goes.
     pub(super) fn push_streams(&mut self, now: Instant) {
         while self.has_window() {
-            let room = self.config.window_bytes - self.outbound.payload_bytes();
-            let Some(piece) = self.mux.as_mut().and_then(|mux| mux.poll_output(PAYLOAD_MAX.min(room))) else { return };
+            let max = self.room().min(self.piece_size());
+            let Some(piece) = self.mux.as_mut().and_then(|mux| mux.poll_output(max)) else { return };
+            self.pieces.handle_cut(self.outbound.next_sequence(), piece.len());
             self.push(now, PayloadType::Output, piece);
         }
-    }
-
-    /// Returns whether a message may be made now.
-    pub(super) fn has_window(&self) -> bool {
-        self.input.state == InputState::Open
-            && self.outbound.payload_bytes() < self.config.window_bytes
-            && self.outbound.len() < self.config.window_messages
     }
 }

@@ -18,7 +18,7 @@ fn psh(data: &[u8]) -> Vec<u8> {
 }
 
 /// A port session with such properties, after its handshake.
-fn port(properties: &Value, change: impl FnOnce(&mut crate::proto::Config)) -> Rig {
+pub(super) fn port(properties: &Value, change: impl FnOnce(&mut crate::proto::Config)) -> Rig {
     let mut rig = Rig::with(|config| {
         config.serves_ports = true;
         change(config);
@@ -34,7 +34,7 @@ fn port(properties: &Value, change: impl FnOnce(&mut crate::proto::Config)) -> R
     rig
 }
 
-fn multiplexed() -> Rig {
+pub(super) fn multiplexed() -> Rig {
     port(&json!({ "portNumber": "80", "type": "LocalPortForwarding" }), |_| {})
 }
 
