@@ -19,6 +19,8 @@ use pace::Pace;
 
 /// The oldest client that multiplexes.
 const MUX_FROM: &str = "1.1.70";
+/// Agents up to here know no multiplexer.
+const MUX_AFTER_AGENT: &str = "3.0.196.0";
 /// Clients up to here keep the multiplexer alive, and expect the agent to do so.
 const NO_KEEPALIVE_AFTER: &str = "1.2.331.0";
 
@@ -30,7 +32,9 @@ pub(super) async fn run(properties: &Value, client_version: &str, profile: &Agen
     };
     let Ends { input, output, mut stop } = ends;
     let ends = (input, output);
-    let is_multiplexed = properties.is_local_forwarding && client_version::compare(client_version, MUX_FROM).is_ge();
+    let is_multiplexed = properties.is_local_forwarding
+        && client_version::compare(client_version, MUX_FROM).is_ge()
+        && client_version::compare(&profile.version, MUX_AFTER_AGENT).is_gt();
     let pace = if profile.is_faithful || profile.paces_ports { Pace::official() } else { Pace::fast() };
     let session = async {
         let destination = Destination::resolve(&properties.host, &properties.port).await;
