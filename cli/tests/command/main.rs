@@ -1,8 +1,11 @@
 //! The built command, run as its users run it.
 
 mod emulator;
+mod far_end;
 mod pipes;
+mod ports;
 mod program;
+mod running;
 mod screen;
 mod service;
 mod terminal;

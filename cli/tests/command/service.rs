@@ -15,19 +15,19 @@ use super::screen::Screen;
 const PROMPTLY: Duration = Duration::from_secs(3);
 
 /// An emulator in this process.
-struct Service {
-    emulator: Emulator,
+pub(crate) struct Service {
+    pub(crate) emulator: Emulator,
     runtime: Runtime,
 }
 
 impl Service {
-    fn start(builder: EmulatorBuilder) -> Self {
+    pub(crate) fn start(builder: EmulatorBuilder) -> Self {
         let runtime = Runtime::new().expect("threads");
         let emulator = runtime.block_on(builder.target("local", AgentProfile::default()).start()).expect("a port");
         Self { emulator, runtime }
     }
 
-    fn client(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn client(&self, arguments: &[&str]) -> Command {
         let mut command = program(arguments);
         command.envs(self.emulator.environment()).stdin(Stdio::null());
         command
@@ -45,7 +45,7 @@ impl Service {
     }
 
     /// Waits until there was a session and all are over, which they are on their own: no idle timeout is that short.
-    fn expect_that_nothing_runs(&self) {
+    pub(crate) fn expect_that_nothing_runs(&self) {
         let deadline = Instant::now() + PROMPTLY;
         loop {
             let sessions = self.emulator.sessions();
