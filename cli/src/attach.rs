@@ -1,7 +1,7 @@
 //! A session joined to this process's standard streams, from its start to its last byte.
 //!
 //! With a terminal at both ends every key goes to the far side as it is. Without one, standard input is piped there and
-//! its end is passed on.
+//! its end is passed on. A session that forwards a port has no streams here; [`port_session`] has it.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -16,12 +16,20 @@ use crate::output::Output;
 use crate::pipe::{copy, send};
 use crate::signals::Signals;
 use crate::terminal::{RawMode, Terminal};
-use crate::{message, signals};
+use crate::{message, pipe, port_session, signals};
 
 /// Starts a session and stays with it to its end, or until a signal; the type that the agent announces decides how.
 pub(crate) async fn attach(client: &Client, request: StartSession, signals: &mut Signals) -> Result<Exit, Halt> {
     let terminal = Terminal::open()?;
-    let session = signals.during(start(client, request, terminal.as_ref())).await?;
+    let session = signals.during(start(client, request.clone(), terminal.as_ref())).await?;
+    let is_forward = match session.kind() {
+        Some(SessionKind::Ports) => true,
+        Some(SessionKind::Port) => port_session::is_forward(&request),
+        _ => false,
+    };
+    if is_forward {
+        return port_session::serve(client, request, session, signals).await;
+    }
     signals.during(stay(&session, terminal.as_ref())).await
 }
 
@@ -32,11 +40,15 @@ async fn start(client: &Client, request: StartSession, terminal: Option<&Termina
     Ok(session)
 }
 
-/// Stays with a session that has standard streams.
+/// Stays with a session that has standard streams, or is one.
 async fn stay(session: &Session, terminal: Option<&Terminal>) -> Result<Exit, Halt> {
     match session.kind() {
         Some(SessionKind::Command) => watch(session).await?,
         Some(SessionKind::Shell) => interact(session, terminal).await?,
+        Some(SessionKind::Port) => {
+            pipe::join(&session.stdio()).await?;
+            return Ok(Exit::SUCCESS);
+        }
         _ => {
             let message = "this session has no standard streams";
             return Err(Error::new(Kind::Unsupported, message).with_session_id(session.id()).into());

@@ -20,6 +20,7 @@ mod output;
 mod parameter_file;
 mod parameters;
 mod pipe;
+mod port_session;
 mod route;
 mod run;
 mod run_json;

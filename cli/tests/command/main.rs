@@ -3,6 +3,7 @@
 mod emulator;
 mod far_end;
 mod pipes;
+mod port_sessions;
 mod ports;
 mod program;
 mod running;

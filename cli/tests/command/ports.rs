@@ -5,15 +5,16 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
+use std::time::Instant;
 
 use rustix::process::Signal;
-use ssmwire_emulator::Emulator;
+use ssmwire_emulator::{Emulator, Scope};
 
 use super::far_end::{echo, exchange, flood, listen, noise, refusing};
 use super::program::{program, run, run_with_input, send, text};
 use super::running::Running;
 use super::screen::Screen;
-use super::service::Service;
+use super::service::{PROMPTLY, Service};
 
 const REFUSED: [&str; 3] = [
     "error: the agent could not connect to the far host and port",
@@ -67,6 +68,21 @@ fn a_connection_that_the_far_host_refuses_is_reset_and_told_and_the_forward_goes
     forward.send(Signal::TERM);
     assert_eq!(forward.end(), (Some(0), vec![], vec![]));
     service.expect_that_nothing_runs();
+}
+
+#[test]
+fn a_second_interrupt_ends_a_forward_at_once() {
+    let service = Service::start(Emulator::builder());
+    let forward = Running::start(service.client(&["forward", "local", "80"]));
+    forward.forwards();
+    service.emulator.faults().never_answer("TerminateSession", 10);
+    service.emulator.faults().black_hole(Scope::All, true);
+    forward.send(Signal::INT);
+    service.expect_that_closing_begins();
+    let second = Instant::now();
+    forward.send(Signal::INT);
+    assert_eq!(forward.end(), (Some(0), vec![], vec![]));
+    assert!(second.elapsed() < PROMPTLY, "it took {:?}", second.elapsed());
 }
 
 #[test]

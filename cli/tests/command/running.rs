@@ -28,6 +28,11 @@ impl Running {
         Self { child, stdout, stderr }
     }
 
+    /// Returns the next line of standard output.
+    pub(crate) fn says(&self) -> String {
+        self.stdout.recv_timeout(PATIENCE).expect("a line on standard output")
+    }
+
     /// Returns the next line of standard error.
     pub(crate) fn tells(&self) -> String {
         self.stderr.recv_timeout(PATIENCE).expect("a line on standard error")
