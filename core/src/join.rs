@@ -1,7 +1,7 @@
 //! Joins a far stream with a local reader and writer, as a forward and `ssmwire dial` do.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -54,11 +54,15 @@ pub(crate) async fn join(
     writer: &mut (impl AsyncWrite + Unpin),
     progress: &[&Progress],
 ) -> Result<(), Cut> {
+    let is_writing = AtomicBool::new(false);
     let up = async {
         match send(remote, reader, progress).await {
             Err(error) => Err(Cut::Local(error)),
             Ok(true) => {
-                wait_for_silence(remote, progress).await;
+                // How that ends does not matter: if the session does, the reader hears why.
+                let _ = tokio::time::timeout(FLUSH, remote.flush()).await;
+                let received = || progress.first().map_or(0, |progress| progress.received());
+                wait_for_silence(HALF_CLOSED, received, &is_writing).await;
                 Ok(())
             }
             // Why the far side takes no more, its reader will hear.
@@ -66,7 +70,7 @@ pub(crate) async fn join(
         }
     };
     tokio::select! {
-        done = receive(remote, writer, progress) => done,
+        done = receive(remote, writer, &is_writing, progress) => done,
         done = up => done,
     }
 }
@@ -96,11 +100,14 @@ async fn send(remote: &ByteStream, reader: &mut (impl AsyncRead + Unpin), progre
 async fn receive(
     remote: &ByteStream,
     writer: &mut (impl AsyncWrite + Unpin),
+    is_writing: &AtomicBool,
     progress: &[&Progress],
 ) -> Result<(), Cut> {
     while let Some(block) = remote.read_block().await.map_err(Cut::Remote)? {
+        is_writing.store(true, Ordering::Relaxed);
         writer.write_all(&block).await.map_err(Cut::Local)?;
         writer.flush().await.map_err(Cut::Local)?;
+        is_writing.store(false, Ordering::Relaxed);
         for progress in progress {
             progress.received.fetch_add(block.len() as u64, Ordering::Relaxed);
         }
@@ -108,16 +115,29 @@ async fn receive(
     writer.shutdown().await.map_err(Cut::Local)
 }
 
-/// Returns once the far side has been silent for long, after it had got everything.
-async fn wait_for_silence(remote: &ByteStream, progress: &[&Progress]) {
-    // How that ends does not matter: if the session does, the reader hears why.
-    let _ = tokio::time::timeout(FLUSH, remote.flush()).await;
-    let received = || progress.first().map_or(0, |progress| progress.received());
+/// Returns once the far side has been silent for so long. It is not while a local reader takes its time.
+async fn wait_for_silence(long: Duration, received: impl Fn() -> u64, is_writing: &AtomicBool) {
     loop {
         let before = received();
-        tokio::time::sleep(HALF_CLOSED).await;
-        if received() == before {
+        tokio::time::sleep(long).await;
+        if received() == before && !is_writing.load(Ordering::Relaxed) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_millis(20);
+
+    #[tokio::test]
+    async fn a_local_reader_who_takes_his_time_is_no_silence() {
+        let is_writing = AtomicBool::new(true);
+        let mut silence = std::pin::pin!(wait_for_silence(LONG, || 7, &is_writing));
+        assert!(tokio::time::timeout(LONG * 5, &mut silence).await.is_err(), "something waits to be read");
+        is_writing.store(false, Ordering::Relaxed);
+        silence.await;
     }
 }
