@@ -1,7 +1,8 @@
 //! The `ssmwire` command, as a library, so that other packages can carry it.
 //!
-//! Standard output carries what the far side wrote and nothing else; messages go to standard error; the exit code is
-//! the remote one, 255 when we failed, 2 when the command line can't be meant, 128 and more when a signal ended us.
+//! Standard output carries what the far side wrote and nothing else, but for the official plugin's lines about a port;
+//! messages go to standard error. The exit code is the remote one, 255 when we failed, 2 when the command line can't be
+//! meant, 128 and more when a signal ended us; for a forward that is the normal end, 0.
 
 mod args;
 mod attach;
