@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand};
 
+use ssmwire::Remote;
+
+use crate::route::{self, Route};
 use crate::skeleton::Skeleton;
 
 /// What the options are called that every command takes.
@@ -60,6 +63,10 @@ pub(crate) enum Command {
     Shell(ShellOptions),
     /// Run a command on targets; its output, its errors and its exit code come back apart
     Run(RunOptions),
+    /// Forward a local port to a port of a target, or to one that the target reaches, until interrupted
+    Forward(ForwardOptions),
+    /// Join standard input and output to a far port: `ProxyCommand ssmwire dial %h %p` for ssh
+    Dial(DialOptions),
     /// Serve an emulator of Session Manager on loopback, until interrupted
     Emulator(EmulatorOptions),
 }
@@ -138,6 +145,47 @@ pub(crate) struct RunOptions {
     pub(crate) argv: Vec<String>,
 }
 
+/// The options of `forward`.
+#[derive(Debug, Args)]
+pub(crate) struct ForwardOptions {
+    /// The managed node
+    pub(crate) target: String,
+    /// [BIND:]PORT:[HOST:]PORT as for `ssh -L`, unix:PATH:[HOST:]PORT, or the far [HOST:]PORT alone for a free local port
+    #[arg(value_name = "ROUTE", value_parser = route::parse)]
+    pub(crate) route: Route,
+    /// Where to listen, HOST:PORT or unix:PATH, if the route does not say so
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) bind: Option<String>,
+    /// Spread the connections over so many sessions, for more than one session's speed
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) sessions: u8,
+    /// Show how many connections and bytes go through: all the time on a terminal, else at the end
+    #[arg(long)]
+    pub(crate) progress: bool,
+    /// The session document, instead of AWS's own
+    #[arg(long)]
+    pub(crate) document_name: Option<String>,
+    /// Why, for the audit log
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+}
+
+/// The options of `dial`.
+#[derive(Debug, Args)]
+pub(crate) struct DialOptions {
+    /// The managed node
+    pub(crate) target: String,
+    /// The port of the target, or HOST:PORT as the target reaches it
+    #[arg(value_name = "[HOST:]PORT", value_parser = route::remote)]
+    pub(crate) remote: Remote,
+    /// The session document, such as AWS-StartSSHSession, instead of AWS's own
+    #[arg(long)]
+    pub(crate) document_name: Option<String>,
+    /// Why, for the audit log
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+}
+
 /// The options of `emulator`.
 #[derive(Debug, Args)]
 pub(crate) struct EmulatorOptions {
@@ -169,11 +217,21 @@ impl CommandLine {
         T: Into<std::ffi::OsString> + Clone,
     {
         let line = <Self as Parser>::try_parse_from(args)?;
-        // Not a rule of the parser's, which does not see conflicts between options before and after the command.
-        match line.useless_option() {
+        // Not rules of the parser's, which sees neither conflicts between options before and after the command nor parts
+        // of a value.
+        match line.useless_option().or(line.second_address()) {
             Some((option, beside)) => Err(conflict(option, beside)),
             None => Ok(line),
         }
+    }
+
+    /// Returns the option that would be the second local address.
+    fn second_address(&self) -> Option<(&'static str, &'static str)> {
+        let Command::Forward(ForwardOptions { bind: Some(_), route: Route { bind: Some(_), .. }, .. }) = &self.command
+        else {
+            return None;
+        };
+        Some(("--bind", "a route that names a local port"))
     }
 
     /// Returns an option that could have no effect, and beside what.
@@ -287,6 +345,19 @@ mod tests {
         assert_eq!(refusal("ssmwire run i-1 --shell ls -- ls"), ErrorKind::ArgumentConflict);
         assert_eq!(refusal("ssmwire run i-1 --timeout 0 -- ls"), ErrorKind::ValueValidation);
         assert_eq!(refusal("ssmwire run i-1 --timeout soon -- ls"), ErrorKind::ValueValidation);
+    }
+
+    #[test]
+    fn a_forward_has_one_local_address() {
+        assert_eq!(refusal("ssmwire forward i-1 8080:80 --bind unix:s"), ErrorKind::ArgumentConflict);
+        assert_eq!(refusal("ssmwire forward i-1 80 --sessions 0"), ErrorKind::ValueValidation);
+        assert_eq!(refusal("ssmwire forward i-1 db"), ErrorKind::ValueValidation);
+        assert_eq!(refusal("ssmwire dial i-1 8080:80:1"), ErrorKind::ValueValidation);
+        for line in
+            ["ssmwire forward i-1 80 --bind unix:s", "ssmwire --local forward local 8080:80", "ssmwire dial i-1 22"]
+        {
+            parse(line).expect(line);
+        }
     }
 
     #[test]

@@ -1,33 +1,54 @@
 //! A session joined to this process's standard streams, from its start to its last byte.
 //!
 //! With a terminal at both ends every key goes to the far side as it is. Without one, standard input is piped there and
-//! its end is passed on.
+//! its end is passed on. A session that forwards a port has no streams here; [`port_session`] has it.
 
 use std::convert::Infallible;
 use std::future::pending;
 
 use rustix::process::Signal;
-use ssmwire::{ByteStream, Client, Error, Event, Kind, Result, Session, SessionKind, Size, StartSession};
+use ssmwire::{Client, Error, Kind, Result, Session, SessionKind, Size, StartSession};
 use tokio::signal::unix::SignalKind;
 
 use crate::exit::{Exit, Halt};
 use crate::input::Input;
 use crate::output::Output;
+use crate::pipe::{copy, send};
+use crate::signals::Signals;
 use crate::terminal::{RawMode, Terminal};
-use crate::{message, signals};
+use crate::{message, pipe, port_session, signals};
 
-/// How much standard input is read at once.
-const INPUT_BYTES_MAX: usize = 64 * 1024;
-
-/// Starts a session and stays with it to its end; the type that the agent announces decides how.
-pub(crate) async fn attach(client: &Client, request: StartSession) -> Result<Exit, Halt> {
+/// Starts a session and stays with it to its end, or until a signal; the type that the agent announces decides how.
+pub(crate) async fn attach(client: &Client, request: StartSession, signals: &mut Signals) -> Result<Exit, Halt> {
     let terminal = Terminal::open()?;
+    let session = signals.during(start(client, request.clone(), terminal.as_ref())).await?;
+    let is_forward = match session.kind() {
+        Some(SessionKind::Ports) => true,
+        Some(SessionKind::Port) => port_session::is_forward(&request),
+        _ => false,
+    };
+    if is_forward {
+        return port_session::serve(client, request, session, signals).await;
+    }
+    signals.during(stay(&session, terminal.as_ref())).await
+}
+
+async fn start(client: &Client, request: StartSession, terminal: Option<&Terminal>) -> Result<Session, Halt> {
     let session = client.start_session(request).await?;
-    session.resize(terminal.as_ref().map_or(Size::WITHOUT_TERMINAL, Terminal::size))?;
+    session.resize(terminal.map_or(Size::WITHOUT_TERMINAL, Terminal::size))?;
     session.ready().await?;
+    Ok(session)
+}
+
+/// Stays with a session that has standard streams, or is one.
+async fn stay(session: &Session, terminal: Option<&Terminal>) -> Result<Exit, Halt> {
     match session.kind() {
-        Some(SessionKind::Command) => watch(&session).await?,
-        Some(SessionKind::Shell) => interact(&session, terminal.as_ref()).await?,
+        Some(SessionKind::Command) => watch(session).await?,
+        Some(SessionKind::Shell) => interact(session, terminal).await?,
+        Some(SessionKind::Port) => {
+            pipe::join(&session.stdio()).await?;
+            return Ok(Exit::SUCCESS);
+        }
         _ => {
             let message = "this session has no standard streams";
             return Err(Error::new(Kind::Unsupported, message).with_session_id(session.id()).into());
@@ -43,7 +64,7 @@ async fn watch(session: &Session) -> Result<(), Halt> {
     let copied = async { tokio::try_join!(copy(&remote_stdout, &stdout), copy(&remote_stderr, &stderr)) };
     let outcome = tokio::select! {
         outcome = copied => outcome.map(drop),
-        never = tell_events(session, "\n") => match never {},
+        never = message::tell_events(session, "\n") => match never {},
     };
     stdout.flush().await?;
     stderr.flush().await?;
@@ -59,9 +80,9 @@ async fn interact(session: &Session, terminal: Option<&Terminal>) -> Result<(), 
     let newline = if raw.is_some() { "\r\n" } else { "\n" };
     let outcome = tokio::select! {
         outcome = copy(&stream, &stdout) => outcome,
-        Err(problem) = send_input(&mut stdin, &stream) => Err(problem.into()),
+        Err(problem) = send(&mut stdin, &stream) => Err(problem.into()),
         Err(problem) = follow_terminal(session, terminal.zip(raw.as_ref())) => Err(problem.into()),
-        never = tell_events(session, newline) => match never {},
+        never = message::tell_events(session, newline) => match never {},
     };
     stdout.flush().await?;
     if raw.is_some() && matches!(outcome, Err(Halt::Failed(_))) {
@@ -69,30 +90,6 @@ async fn interact(session: &Session, terminal: Option<&Terminal>) -> Result<(), 
         message::tell("\n", newline);
     }
     outcome
-}
-
-/// Copies one remote stream to its end.
-async fn copy(from: &ByteStream, to: &Output) -> Result<(), Halt> {
-    while let Some(block) = from.read_block().await? {
-        to.write(block).await?;
-    }
-    Ok(())
-}
-
-/// Sends what comes in on standard input, then its end. Goes on for ever: what ends a session is its output.
-async fn send_input(stdin: &mut Input, stream: &ByteStream) -> Result<Infallible> {
-    let mut buffer = vec![0; INPUT_BYTES_MAX];
-    loop {
-        match stdin.read(&mut buffer).await? {
-            0 => {
-                stream.finish()?;
-                return pending().await;
-            }
-            // A stream that takes nothing more belongs to a session that is over, and its output says why.
-            length if stream.write_all(&buffer[..length]).await.is_err() => return pending().await,
-            _ => {}
-        }
-    }
 }
 
 /// Tells the far side the terminal's size whenever it changes.
@@ -107,15 +104,4 @@ async fn follow_terminal(session: &Session, terminal: Option<(&Terminal, &RawMod
             _ = continued.recv() => raw.enter()?,
         }
     }
-}
-
-/// Prints what the account wants its users to read.
-async fn tell_events(session: &Session, newline: &str) -> Infallible {
-    while let Some(event) = session.event().await {
-        match event {
-            Event::CustomerMessage(text) => message::tell(&text, newline),
-            other => tracing::debug!(event = ?other, "session"),
-        }
-    }
-    pending().await
 }

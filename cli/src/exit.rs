@@ -64,6 +64,8 @@ pub(crate) enum Halt {
     BrokenPipe,
     /// The session failed, or something before it.
     Failed(Error),
+    /// A signal of this number asked us to end.
+    Signalled(u8),
     /// Our output can't be written, so there is no point in more of it.
     Unwritable(Error),
 }

@@ -1,12 +1,16 @@
 //! The `ssmwire` command, as a library, so that other packages can carry it.
 //!
-//! Standard output carries what the far side wrote and nothing else; messages go to standard error; the exit code is
-//! the remote one, 255 when we failed, 2 when the command line can't be meant, 128 and more when a signal ended us.
+//! Standard output carries what the far side wrote and nothing else, but for the official plugin's lines about a port;
+//! messages go to standard error. The exit code is the remote one, 255 when we failed, 2 when the command line can't be
+//! meant, 128 and more when a signal ended us; for a forward that is the normal end, 0.
 
 mod args;
 mod attach;
+mod counters;
+mod dial;
 mod emulator;
 mod exit;
+mod forward;
 mod input;
 mod input_json;
 mod label;
@@ -16,6 +20,9 @@ mod message;
 mod output;
 mod parameter_file;
 mod parameters;
+mod pipe;
+mod port_session;
+mod route;
 mod run;
 mod run_json;
 mod service;
@@ -59,6 +66,7 @@ where
     let exit = match execute(line) {
         Ok(exit) => exit,
         Err(Halt::BrokenPipe) => Exit::BROKEN_PIPE,
+        Err(Halt::Signalled(number)) => Exit::signalled(number),
         Err(Halt::Failed(error) | Halt::Unwritable(error)) => {
             message::report(&error, None);
             Exit::FAILURE
@@ -90,12 +98,22 @@ async fn perform(line: CommandLine) -> Result<Exit, Halt> {
         Command::Emulator(options) => emulator::serve(&options, line.service.region.as_deref(), &mut signals).await,
         Command::Run(options) => {
             let targets = run::targets(&options)?;
-            let work = async |client: &Client| run::run(client, &options, targets).await;
+            let work = async |client: &Client, signals: &mut Signals| {
+                signals.during(run::run(client, &options, targets)).await
+            };
+            with_service(&line.service, &mut signals, work).await
+        }
+        Command::Forward(options) => {
+            let work = async |client: &Client, signals: &mut Signals| forward::forward(client, options, signals).await;
+            with_service(&line.service, &mut signals, work).await
+        }
+        Command::Dial(options) => {
+            let work = async |client: &Client, signals: &mut Signals| signals.during(dial::dial(client, options)).await;
             with_service(&line.service, &mut signals, work).await
         }
         Command::Shell(options) => {
             let request = start_session::shell(options);
-            let work = async |client: &Client| attach::attach(client, request).await;
+            let work = async |client: &Client, signals: &mut Signals| attach::attach(client, request, signals).await;
             with_service(&line.service, &mut signals, work).await
         }
         Command::StartSession(StartSessionOptions { generate_cli_skeleton: Some(skeleton), .. }) => {
@@ -103,7 +121,7 @@ async fn perform(line: CommandLine) -> Result<Exit, Halt> {
         }
         Command::StartSession(options) => {
             let request = start_session::request(&options)?;
-            let work = async |client: &Client| attach::attach(client, request).await;
+            let work = async |client: &Client, signals: &mut Signals| attach::attach(client, request, signals).await;
             with_service(&line.service, &mut signals, work).await
         }
     }
@@ -111,21 +129,15 @@ async fn perform(line: CommandLine) -> Result<Exit, Halt> {
 
 /// Opens the service, does the work, and closes the service in whatever way the work ended.
 ///
-/// A signal ends the work: its streams are let go and the terminal is restored before the sessions are closed. A second
-/// signal ends the closing.
+/// A signal ends the work, which decides when: its streams are let go and the terminal is restored before the sessions
+/// are closed. A second signal ends the closing.
 async fn with_service(
     options: &ServiceOptions,
     signals: &mut Signals,
-    work: impl AsyncFnOnce(&Client) -> Result<Exit, Halt>,
+    work: impl AsyncFnOnce(&Client, &mut Signals) -> Result<Exit, Halt>,
 ) -> Result<Exit, Halt> {
-    let service = tokio::select! {
-        service = Service::open(options) => service?,
-        number = signals.next() => return Ok(Exit::signalled(number)),
-    };
-    let outcome = tokio::select! {
-        outcome = work(service.client()) => outcome,
-        number = signals.next() => Ok(Exit::signalled(number)),
-    };
+    let service = signals.during(async { Ok(Service::open(options).await?) }).await?;
+    let outcome = work(service.client(), signals).await;
     tokio::select! {
         () = service.close() => {}
         _ = signals.next() => {}

@@ -3,9 +3,11 @@
 //! `error: ` and the message; for an answer of an AWS API a second line with its code and request id; then a blank
 //! line and `hint: ` with what to do. Standard output belongs to the far side's bytes.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::io::Write;
 
-use ssmwire::Error;
+use ssmwire::{Error, Event, Session};
 
 /// Prints `error`, and `about` before its message where several things are going on at once.
 pub(crate) fn report(error: &Error, about: Option<&str>) {
@@ -17,6 +19,17 @@ pub(crate) fn tell(text: &str, newline: &str) {
     let text = text.lines().map(|line| format!("{line}{newline}")).collect::<String>();
     // A closed standard error leaves nobody to tell.
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Prints what the account wants the users of its sessions to read; lines end with `newline`.
+pub(crate) async fn tell_events(session: &Session, newline: &str) -> Infallible {
+    while let Some(event) = session.event().await {
+        match event {
+            Event::CustomerMessage(text) => tell(&text, newline),
+            other => tracing::debug!(event = ?other, "session"),
+        }
+    }
+    pending().await
 }
 
 fn render(error: &Error, about: Option<&str>) -> String {

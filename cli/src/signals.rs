@@ -4,6 +4,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use ssmwire::{Error, Kind, Result};
 
+use crate::exit::Halt;
+
 /// Waits for a signal that asks the program to end.
 #[derive(Debug)]
 pub(crate) struct Signals {
@@ -22,6 +24,14 @@ impl Signals {
             quit: listen(SignalKind::quit())?,
             terminate: listen(SignalKind::terminate())?,
         })
+    }
+
+    /// Does `work`; a signal ends it before, and is the [`Halt`] then.
+    pub(crate) async fn during<T>(&mut self, work: impl Future<Output = Result<T, Halt>>) -> Result<T, Halt> {
+        tokio::select! {
+            outcome = work => outcome,
+            number = self.next() => Err(Halt::Signalled(number)),
+        }
     }
 
     /// Waits for the next signal and returns its number.

@@ -55,12 +55,15 @@ pub(crate) async fn join(
     writer: &mut (impl AsyncWrite + Unpin),
     progress: &[&Progress],
 ) -> Result<(), Cut> {
-    let talk = Talk { progress, received: AtomicU64::new(0), is_answered: AtomicBool::new(false) };
+    let talk = Talk { progress, ..Talk::default() };
     let up = async {
         match talk.send(remote, reader).await {
             Err(error) => Err(Cut::Local(error)),
             Ok(true) => {
-                talk.wait_for_silence(remote).await;
+                let long = if talk.is_answered.load(Ordering::Relaxed) { HALF_CLOSED.0 } else { HALF_CLOSED.1 };
+                // How that ends does not matter: if the session does, the reader hears why.
+                let _ = tokio::time::timeout(FLUSH, remote.flush()).await;
+                talk.wait_for_silence(long).await;
                 Ok(())
             }
             // Why the far side takes no more, its reader will hear.
@@ -74,11 +77,14 @@ pub(crate) async fn join(
 }
 
 /// What the two directions know of each other.
+#[derive(Default)]
 struct Talk<'a> {
     progress: &'a [&'a Progress],
     received: AtomicU64,
     /// The far side had the last word.
     is_answered: AtomicBool,
+    /// The local writer is taking something.
+    is_writing: AtomicBool,
 }
 
 impl Talk<'_> {
@@ -109,8 +115,10 @@ impl Talk<'_> {
         while let Some(block) = remote.read_block().await.map_err(Cut::Remote)? {
             self.is_answered.store(true, Ordering::Relaxed);
             self.received.fetch_add(block.len() as u64, Ordering::Relaxed);
+            self.is_writing.store(true, Ordering::Relaxed);
             writer.write_all(&block).await.map_err(Cut::Local)?;
             writer.flush().await.map_err(Cut::Local)?;
+            self.is_writing.store(false, Ordering::Relaxed);
             for progress in self.progress {
                 progress.received.fetch_add(block.len() as u64, Ordering::Relaxed);
             }
@@ -118,20 +126,45 @@ impl Talk<'_> {
         writer.shutdown().await.map_err(Cut::Local)
     }
 
-    /// Returns once the far side has been silent for long, after it had got everything.
-    async fn wait_for_silence(&self, remote: &ByteStream) {
-        let is_answered = self.is_answered.load(Ordering::Relaxed);
-        // How that ends does not matter: if the session does, the reader hears why.
-        let _ = tokio::time::timeout(FLUSH, remote.flush()).await;
-        let mut silence = if is_answered { HALF_CLOSED.0 } else { HALF_CLOSED.1 };
+    /// Returns once the far side has been silent for so long. It is not while a local reader takes its time.
+    async fn wait_for_silence(&self, mut long: Duration) {
         loop {
             let before = self.received.load(Ordering::Relaxed);
-            tokio::time::sleep(silence).await;
-            if self.received.load(Ordering::Relaxed) == before {
+            tokio::time::sleep(long).await;
+            let has_talked = self.received.load(Ordering::Relaxed) != before;
+            if !has_talked && !self.is_writing.load(Ordering::Relaxed) {
                 return;
             }
-            // It talks: an answer is under way, whatever its pauses.
-            silence = HALF_CLOSED.1;
+            if has_talked {
+                // An answer is under way, whatever its pauses.
+                long = HALF_CLOSED.1;
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_millis(20);
+
+    #[tokio::test]
+    async fn a_local_reader_who_takes_his_time_is_no_silence() {
+        let talk = Talk::default();
+        talk.is_writing.store(true, Ordering::Relaxed);
+        let mut silence = std::pin::pin!(talk.wait_for_silence(LONG));
+        assert!(tokio::time::timeout(LONG * 5, &mut silence).await.is_err(), "something waits to be read");
+        talk.is_writing.store(false, Ordering::Relaxed);
+        silence.await;
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_has_begun_may_pause() {
+        let talk = Talk::default();
+        let mut silence = std::pin::pin!(talk.wait_for_silence(LONG));
+        assert!(tokio::time::timeout(LONG / 4, &mut silence).await.is_err(), "it has just begun");
+        talk.received.store(1, Ordering::Relaxed);
+        assert!(tokio::time::timeout(LONG * 5, &mut silence).await.is_err(), "more may come");
     }
 }

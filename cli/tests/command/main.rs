@@ -1,8 +1,12 @@
 //! The built command, run as its users run it.
 
 mod emulator;
+mod far_end;
 mod pipes;
+mod port_sessions;
+mod ports;
 mod program;
+mod running;
 mod screen;
 mod service;
 mod terminal;

@@ -12,22 +12,22 @@ use super::program::{PATIENCE, program, send, text};
 use super::screen::Screen;
 
 /// How long the program may take to close what is open, if the service answers.
-const PROMPTLY: Duration = Duration::from_secs(3);
+pub(crate) const PROMPTLY: Duration = Duration::from_secs(3);
 
 /// An emulator in this process.
-struct Service {
-    emulator: Emulator,
+pub(crate) struct Service {
+    pub(crate) emulator: Emulator,
     runtime: Runtime,
 }
 
 impl Service {
-    fn start(builder: EmulatorBuilder) -> Self {
+    pub(crate) fn start(builder: EmulatorBuilder) -> Self {
         let runtime = Runtime::new().expect("threads");
         let emulator = runtime.block_on(builder.target("local", AgentProfile::default()).start()).expect("a port");
         Self { emulator, runtime }
     }
 
-    fn client(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn client(&self, arguments: &[&str]) -> Command {
         let mut command = program(arguments);
         command.envs(self.emulator.environment()).stdin(Stdio::null());
         command
@@ -44,8 +44,17 @@ impl Service {
         (child, lines)
     }
 
+    /// Waits until the end of a session was asked for.
+    pub(crate) fn expect_that_closing_begins(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.emulator.requests().contains_key("TerminateSession") {
+            assert!(Instant::now() < deadline, "the session is not closed");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Waits until there was a session and all are over, which they are on their own: no idle timeout is that short.
-    fn expect_that_nothing_runs(&self) {
+    pub(crate) fn expect_that_nothing_runs(&self) {
         let deadline = Instant::now() + PROMPTLY;
         loop {
             let sessions = self.emulator.sessions();
@@ -101,13 +110,8 @@ fn a_service_that_does_not_answer_holds_up_the_end_only_until_the_second_signal(
     let (mut child, _stdout) = service.sleeper();
     service.emulator.faults().never_answer("TerminateSession", 10);
     service.emulator.faults().black_hole(Scope::All, true);
-    let asked = || service.emulator.requests().get("TerminateSession").copied().unwrap_or_default() > 0;
     send(&child, Signal::TERM);
-    let deadline = Instant::now() + PATIENCE;
-    while !asked() {
-        assert!(Instant::now() < deadline, "the session is not closed");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    service.expect_that_closing_begins();
     let second = Instant::now();
     send(&child, Signal::TERM);
     assert_eq!(child.wait().expect("ended").code(), Some(143));

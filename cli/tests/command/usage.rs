@@ -59,6 +59,12 @@ fn a_mistake_on_the_command_line_exits_with_2() {
     for (arguments, problem) in [
         (&["start-session"][..], "error: the following required arguments were not provided:\n  --target <TARGET>"),
         (&["shell", "i-1", "--bogus"], "error: unexpected argument '--bogus' found"),
+        (&["forward", "i-1", "db"], "error: invalid value 'db' for '<ROUTE>': not `[BIND:]PORT:[HOST:]PORT`"),
+        (&["dial", "i-1", "22:"], "error: invalid value '22:' for '<[HOST:]PORT>': not `PORT` or `HOST:PORT`"),
+        (
+            &["forward", "i-1", "8080:80", "--bind", "unix:s"],
+            "error: the argument '--bind' cannot be used with 'a route that names a local port'",
+        ),
         (&["fly"], "error: unrecognized subcommand 'fly'"),
         (
             &["--local", "shell", "local", "--region", "r"],
@@ -77,7 +83,9 @@ fn help_and_version_are_output() {
     let output = run(&["--version"]);
     assert_eq!(text(&output.stdout), concat!("ssmwire ", env!("CARGO_PKG_VERSION"), "\n"));
     let output = run(&["--help"]);
-    assert!(text(&output.stdout).contains("start-session"));
+    for command in ["start-session", "shell", "run", "forward", "dial", "emulator"] {
+        assert!(text(&output.stdout).contains(&format!("\n  {command} ")), "{}", text(&output.stdout));
+    }
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
 }
 

@@ -234,6 +234,16 @@ async fn an_old_client_has_one_connection_after_the_other() {
 }
 
 #[tokio::test]
+async fn an_old_agent_has_one_connection_whatever_its_client_can_do() {
+    let server = echo_server().await;
+    let mut spec = forwarding(server.port);
+    spec.agent.version = "3.0.196.0".to_owned();
+    let mut client = open(spec, CURRENT).await;
+    client.type_in("hello").await;
+    client.until_text("hello").await;
+}
+
+#[tokio::test]
 async fn disconnecting_closes_the_connection_of_an_old_client() {
     let (server, mut told_bytes) = recording_server().await;
     let mut client = open(forwarding(server.port), OLD).await;

@@ -1,0 +1,213 @@
+//! A session of `start-session` that forwards a port: a local port, and what the official plugin says about it.
+//!
+//! Its lines go to standard output, as the plugin's do: programs read the port from them, and the far side's bytes go
+//! elsewhere.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ssmwire::{ByteStream, Client, Error, Kind, Progress, Result, Session, SessionKind, StartSession};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::exit::{Exit, Halt};
+use crate::output::Output;
+use crate::signals::Signals;
+use crate::{forward, message};
+
+/// How the names of AWS's documents begin whose sessions forward ports.
+const DOCUMENTS: &str = "AWS-StartPortForwardingSession";
+/// The parameters of those documents that are about this side.
+const LOCAL_PORT: &str = "localPortNumber";
+const LOCAL_SOCKET: &str = "localUnixSocket";
+/// Pause after a connection could not be accepted: most such errors last until something else is closed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a local program may go on to send what nobody takes any more: closing before could cost it what it has not
+/// read yet.
+const DISCARD: Duration = Duration::from_secs(5);
+
+/// Returns whether a session that carries one connection is to take it from a local port, as those of old agents are:
+/// if not, it is joined to standard input and output.
+pub(crate) fn is_forward(request: &StartSession) -> bool {
+    // A document can be named by its ARN.
+    let name = request.document_name.as_deref().and_then(|name| name.rsplit('/').next());
+    name.is_some_and(|name| name.starts_with(DOCUMENTS)) || request.parameters.contains_key(LOCAL_PORT)
+}
+
+/// Forwards until the session's end or a signal, which is a normal end too.
+pub(crate) async fn serve(
+    client: &Client,
+    request: StartSession,
+    session: Session,
+    signals: &mut Signals,
+) -> Result<Exit, Halt> {
+    let (id, kind) = (session.id().to_owned(), session.kind());
+    let stdout = Output::stdout()?;
+    let local = local_port(&request)?;
+    let (waiting, accepted) = match kind {
+        Some(SessionKind::Ports) => {
+            ("\nWaiting for connections...\n", format!("\nConnection accepted for session [{id}]\n"))
+        }
+        _ => ("\n", format!("Connection accepted for session {id}.\n")),
+    };
+    let begin = async {
+        say(&stdout, format!("\nStarting session with SessionId: {id}\n")).await?;
+        let (listener, port) = listen(local).await?;
+        say(&stdout, format!("Port {port} opened for sessionId {id}.{waiting}")).await?;
+        Ok(listener)
+    };
+    let listener = signals.during(begin).await?;
+    let far = Arc::new(Far { client: client.clone(), request, session: Mutex::new(Some(session.clone())) });
+    let mut connections = JoinSet::new();
+    let serving = async {
+        tokio::select! {
+            never = accept(&listener, &far, &mut connections, &stdout, accepted) => match never {},
+            outcome = stay(session) => outcome,
+        }
+    };
+    let parting = match signals.during(serving).await {
+        Err(Halt::Signalled(_)) => "Terminate signal received, exiting.\n",
+        outcome => {
+            drop(listener);
+            // They end with the session. Each tells its local program how.
+            let _ = tokio::time::timeout(DISCARD, async { while connections.join_next().await.is_some() {} }).await;
+            outcome?;
+            ""
+        }
+    };
+    // Whoever has read the port may have stopped reading.
+    let _ = signals.during(say(&stdout, format!("{parting}\n\nExiting session with sessionId: {id}.\n\n"))).await;
+    Ok(Exit::SUCCESS)
+}
+
+/// Waits for the end of a session that all connections share. Others end with their connections, who hold them.
+async fn stay(session: Session) -> Result<(), Halt> {
+    if session.kind() != Some(SessionKind::Ports) {
+        drop(session);
+        return pending().await;
+    }
+    tokio::select! {
+        outcome = session.closed() => Ok(outcome?),
+        never = message::tell_events(&session, "\n") => match never {},
+    }
+}
+
+async fn listen(port: u16) -> Result<(TcpListener, u16)> {
+    let failed = |problem: io::Error| {
+        let text = format!("can't listen on `{}:{port}`: {problem}", Ipv4Addr::LOCALHOST);
+        Error::new(Kind::ListenFailed, text).with_source(problem)
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
+    let port = listener.local_addr().map_err(failed)?.port();
+    Ok((listener, port))
+}
+
+async fn say(stdout: &Output, text: String) -> Result<(), Halt> {
+    stdout.write(text.into()).await?;
+    stdout.flush().await
+}
+
+fn local_port(request: &StartSession) -> Result<u16> {
+    if request.parameters.contains_key(LOCAL_SOCKET) {
+        let error = Error::new(Kind::Unsupported, format!("`{LOCAL_SOCKET}` is not served here"));
+        return Err(error.with_hint("use `ssmwire forward TARGET PORT --bind unix:PATH`"));
+    }
+    match request.parameters.get(LOCAL_PORT).and_then(|values| values.first()).map(String::as_str) {
+        None | Some("") => Ok(0),
+        Some(port) => port.parse().map_err(|_| Error::invalid_argument(LOCAL_PORT, format!("is `{port}`, not a port"))),
+    }
+}
+
+/// Takes connections, for ever.
+async fn accept(
+    listener: &TcpListener,
+    far: &Arc<Far>,
+    connections: &mut JoinSet<()>,
+    stdout: &Output,
+    mut accepted: String,
+) -> Infallible {
+    loop {
+        tokio::select! {
+            local = listener.accept() => match local {
+                Ok((local, _)) => {
+                    // Said of the first one only. Whoever reads the port and leaves still wants the connection.
+                    let _ = stdout.write(std::mem::take(&mut accepted).into()).await;
+                    connections.spawn(carry(far.clone(), local));
+                }
+                Err(problem) => {
+                    message::report(&forward::not_accepted(problem), None);
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+        }
+    }
+}
+
+/// Carries one connection to its end.
+async fn carry(far: Arc<Far>, mut local: TcpStream) {
+    // A connection that is gone already shows that when it is read.
+    let _ = local.set_nodelay(true);
+    let remote = match far.open().await {
+        Ok(remote) => remote,
+        Err(error) => return fail(&local, &error),
+    };
+    let (mut reader, mut writer) = local.split();
+    let joined = remote.join(&mut reader, &mut writer, &Progress::default()).await;
+    drop(remote);
+    match joined {
+        // When that ends does not matter.
+        Ok(()) => drop(tokio::time::timeout(DISCARD, discard(&mut reader)).await),
+        Err(problem) => match problem.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+            Some(error) => fail(&local, error),
+            None => tracing::debug!(%problem, "a local connection failed"),
+        },
+    }
+}
+
+/// Tells of the failure, here and to the local program, which must not take it for an end.
+fn fail(local: &TcpStream, error: &Error) {
+    message::report(error, None);
+    // A socket that can't be told is closed the ordinary way.
+    let _ = local.set_zero_linger();
+}
+
+async fn discard(reader: &mut (impl AsyncRead + Unpin)) {
+    let mut buffer = [0; 1024];
+    while matches!(reader.read(&mut buffer).await, Ok(1..)) {}
+}
+
+/// The far ends of the connections.
+struct Far {
+    client: Client,
+    request: StartSession,
+    /// The one that all share; of an old agent's, the one that none has used yet.
+    session: Mutex<Option<Session>>,
+}
+
+impl Far {
+    async fn open(&self) -> Result<ByteStream> {
+        if let Some(session) = self.session() {
+            return match session.kind() {
+                Some(SessionKind::Ports) => session.open(),
+                _ => Ok(session.stdio()),
+            };
+        }
+        let session = self.client.start_session(self.request.clone()).await?;
+        session.ready().await?;
+        Ok(session.stdio())
+    }
+
+    fn session(&self) -> Option<Session> {
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        match session.as_ref()?.kind() {
+            Some(SessionKind::Ports) => session.clone(),
+            _ => session.take(),
+        }
+    }
+}
