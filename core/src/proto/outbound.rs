@@ -24,8 +24,7 @@ const RESEND_DELAY_MAX: Duration = Duration::from_secs(1);
 /// The longest wait for that of a message that may only be queued at a far end that is behind: what is sent again would
 /// only make the queue longer.
 const PROBE_DELAY_MAX: Duration = Duration::from_secs(16);
-/// Payload bytes of such messages that are sent again, the oldest ones. Where more than this is under way, it is bulk
-/// data, which need not be probed early.
+/// Payload bytes of such messages that are sent again, the oldest ones.
 const PROBE_BYTES: usize = 16 << 10;
 /// A single message of this size costs next to nothing, and a keystroke shall not wait.
 const PROBE_SMALL: usize = 1 << 10;
@@ -205,8 +204,7 @@ impl Outbound {
         let timeout = self.rtt.timeout();
         // Without the pace, a far end that has slowed down would get every message twice, and by Karn's rule nobody
         // would ever learn how slow it is.
-        let least = if self.flight > PROBE_BYTES { RESEND_DELAY_MAX } else { Duration::ZERO };
-        let probe_timeout = timeout.max(self.pace * 2).max(least);
+        let probe_timeout = timeout.max(self.pace * 2);
         let sent = (self.unsent - self.first()).max(0) as usize;
         let mut older = 0;
         self.entries.iter().enumerate().take(sent.min(RESENDS_PER_TICK)).filter_map(move |(index, entry)| {
