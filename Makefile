@@ -28,6 +28,9 @@ rust-test: ## unit, integration, simulation and documentation tests
 sim: ## many more seeds of the simulation: make sim SEEDS=20000
 	SEEDS=$(or $(SEEDS),20000) $(CARGO) test --locked -p ssmwire --test simulation -- --nocapture
 
+soak: ## minutes of transfers through a bad network
+	$(CARGO) test --locked --release -p ssmwire --test sockets soak -- --ignored --nocapture
+
 # Builds what rust-test builds, the command included: a build of the command alone has other features, and would
 # compile the AWS SDK a second time.
 conformance: $(VENV)/ready ## boto3 and the AWS CLI against the emulator
@@ -51,4 +54,4 @@ $(VENV)/ready: emulator/tests/python/requirements.txt
 	$(VENV)/bin/pip install -q -r $<
 	touch $@
 
-.PHONY: help demo build test check rust-test sim conformance fuzz-smoke bench docs dist
+.PHONY: help demo build test check rust-test sim soak conformance fuzz-smoke bench docs dist

@@ -419,6 +419,59 @@ async fn thousand_connections_share_one_session() {
     .await;
 }
 
+/// The agent reads and writes on one path, as the official one does: while its buffer of 4 MiB is full it reads nothing,
+/// no acknowledge and no ping either.
+#[tokio::test]
+async fn a_far_end_that_is_slow_costs_no_connection_and_no_byte() {
+    const COUNT: usize = 8 << 20;
+    let blocking = AgentProfile { blocks_ports: true, ..AgentProfile::default() };
+    let emulator = emulator_with(blocking).await;
+    let client = client(&emulator).await;
+    let far = server(|mut stream| async move {
+        let mut received = Vec::with_capacity(COUNT);
+        let mut portion = [0; 16 << 10];
+        while received.len() < COUNT {
+            let count = stream.read(&mut portion).await.expect("reads");
+            received.extend_from_slice(&portion[..count]);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(received == programs::chargen(0, COUNT), "other bytes came");
+        stream.write_all(b"whole").await.expect("writes");
+    })
+    .await;
+    soon(async {
+        let stream = client.dial(TARGET, far.port()).await.expect("dials");
+        stream.write_all(&programs::chargen(0, COUNT)).await.expect("writes");
+        let mut answer = [0; 5];
+        assert_eq!(stream.read(&mut answer).await.expect("reads"), 5);
+        let stats = stream.session().stats();
+        assert_eq!((&answer, stats.reconnects), (b"whole", 0), "{stats:?}");
+    })
+    .await;
+}
+
+/// `make soak` runs it: it moves 256 MB each way.
+#[tokio::test]
+#[ignore = "takes minutes; `make soak` runs it"]
+async fn soak_a_quarter_of_a_gigabyte_survives_cuts_duplicates_and_reorder() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let far = echo_server().await;
+    for direction in [Direction::ToAgent, Direction::ToClient] {
+        let mischief = Disturbance { duplicate: 0.01, reorder: 0.01, ..Disturbance::default() };
+        emulator.faults().disturb(Scope::All, direction, mischief);
+    }
+    emulator.faults().cut_client_after(Scope::All, 20_000_003, 10);
+    let forward = client.forward(TARGET, far.port()).start().await.expect("it starts");
+    let echoes = (0..4).map(|index| {
+        let forward = &forward;
+        async move { echo_through(connect(forward).await, index * 1001, 64_000_000).await }
+    });
+    futures_util::future::join_all(echoes).await;
+    assert_eq!((forward.stats().failed, emulator.requests()["StartSession"]), (0, 1));
+    assert!(forward.sessions()[0].stats().reconnects >= 10);
+}
+
 #[tokio::test]
 async fn a_lossy_network_costs_the_streams_nothing() {
     let emulator = emulator().await;
