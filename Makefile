@@ -40,7 +40,7 @@ conformance: $(VENV)/ready ## boto3 and the AWS CLI against the emulator
 fuzz-smoke: ## every fuzz target for a few seconds, on the committed corpus
 	fuzz/run.sh $(FUZZ_SECONDS)
 
-bench: ## measure; figures are ratios within one run
+bench: ## measure, and write benches/RESULTS.md; figures are ratios within one run
 	$(CARGO) bench --locked -p ssmwire
 
 docs: ## the API documentation

@@ -7,12 +7,13 @@ use ssmwire::StartSession;
 use crate::TARGET;
 use crate::far::Far;
 use crate::process::{resident, voluntary_switches};
+use crate::report::Report;
 
 const SESSIONS: usize = 500;
 /// How long the idle sessions are watched for wake-ups; shorter than the interval of pings.
 const WATCH: Duration = Duration::from_secs(10);
 
-pub(crate) async fn measure() {
+pub(crate) async fn measure(report: &mut Report) {
     let far = Far::start().await;
     let client = &far.client;
     let request = || {
@@ -37,12 +38,14 @@ pub(crate) async fn measure() {
     let before = resident();
     let sessions = open(SESSIONS).await;
     let after = resident();
-    println!("idle: {:.1} KiB of resident memory for each of {SESSIONS} sessions", (after - before) / SESSIONS as f64);
+    let each = (after - before) / SESSIONS as f64;
+    report.add("memory of an idle session", format!("{each:.1} KiB"), format!("{SESSIONS} sessions"));
 
     let wakes = voluntary_switches();
     tokio::time::sleep(WATCH).await;
     let wakes = voluntary_switches() - wakes;
-    println!("idle: {wakes} wake-ups of this process in {WATCH:?} with {} sessions", sessions.len() + first.len());
+    let all = sessions.len() + first.len();
+    report.add("wake-ups of a process with idle sessions", format!("{wakes} in {WATCH:?}"), format!("{all} sessions"));
 
     far.stop().await;
 }

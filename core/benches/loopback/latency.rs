@@ -4,23 +4,24 @@ use std::time::{Duration, Instant};
 
 use ssmwire::{Command, StartSession};
 
-use crate::{TARGET, client, emulator, print_percentiles};
+use crate::report::Report;
+use crate::{TARGET, client, emulator, percentile};
 
 const KEYSTROKES: usize = 2000;
 const RUNS: usize = 300;
 
 /// One byte to the far side and back: through a program that returns it, and through a real terminal's echo.
-pub(crate) async fn keystroke() {
+pub(crate) async fn keystroke(report: &mut Report) {
     let emulator = emulator().await;
     let client =
         client(emulator.endpoint_url(), emulator.region(), (emulator.access_key_id(), emulator.secret_access_key()))
             .await;
     let plain = plain_echo().await;
-    print_percentiles("keystroke, plain loopback socket", plain);
+    let beside = format!("plain loopback socket p50 {:.3} ms", middle(&plain));
 
     let request = StartSession { document_name: Some("Emulator-Echo".into()), ..StartSession::new(TARGET) };
     let session = client.start_session(request).await.expect("starts");
-    print_percentiles("keystroke, through the emulator", echo_times(&session, b"a").await);
+    report.add_times("keystroke, through the emulator", &echo_times(&session, b"a").await, beside.clone());
     session.close().await.expect("closes");
 
     let shell = client.shell(TARGET).start().await.expect("opens");
@@ -29,7 +30,7 @@ pub(crate) async fn keystroke() {
     let mut target = [0; 4096];
     tokio::time::sleep(Duration::from_millis(300)).await;
     stdio.read(&mut target).await.expect("reads");
-    print_percentiles("keystroke, through a real terminal", echo_times(shell.session(), b"a").await);
+    report.add_times("keystroke, through a real terminal", &echo_times(shell.session(), b"a").await, beside);
     shell.session().close().await.expect("closes");
 }
 
@@ -70,7 +71,7 @@ async fn plain_echo() -> Vec<Duration> {
 }
 
 /// `true`, from the call to its exit code, with a client that exists.
-pub(crate) async fn run() {
+pub(crate) async fn run(report: &mut Report) {
     let emulator = emulator().await;
     let client =
         client(emulator.endpoint_url(), emulator.region(), (emulator.access_key_id(), emulator.secret_access_key()))
@@ -82,12 +83,16 @@ pub(crate) async fn run() {
         times.push(start.elapsed());
         assert_eq!(output.status.code(), Some(0));
     }
-    print_percentiles("run true", times);
-    let mut times = Vec::with_capacity(RUNS);
+    let mut local = Vec::with_capacity(RUNS);
     for _ in 0..RUNS {
         let start = Instant::now();
         tokio::process::Command::new("true").status().await.expect("runs");
-        times.push(start.elapsed());
+        local.push(start.elapsed());
     }
-    print_percentiles("run true, as a local child process", times);
+    report.add_times("run of `true`", &times, format!("as a local child process p50 {:.3} ms", middle(&local)));
+}
+
+/// Returns the median in milliseconds.
+fn middle(times: &[Duration]) -> f64 {
+    percentile(times.iter().map(|time| time.as_secs_f64() * 1e3).collect(), 0.5)
 }

@@ -2,7 +2,7 @@
 //! against, taken in the same run: machines are noisy.
 //!
 //! `cargo bench -p ssmwire --bench loopback [-- NAME]`, where NAME is one of `stream`, `ports`, `keystroke`, `run`,
-//! `idle`.
+//! `idle`. A run of everything writes its results to `benches/`.
 
 #![expect(clippy::disallowed_methods, reason = "a measurement needs the real clock")]
 
@@ -13,9 +13,8 @@ mod idle;
 mod latency;
 mod ports;
 mod process;
+mod report;
 mod stream;
-
-use std::time::Duration;
 
 use ssmwire::{Client, Endpoints};
 use ssmwire_emulator::{AgentProfile, Emulator};
@@ -31,20 +30,25 @@ fn main() {
     let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| names.contains(&argument.as_str())).collect();
     let wants = |name: &str| chosen.is_empty() || chosen.iter().any(|chosen| chosen == name);
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let mut report = report::Report::default();
     if wants("stream") {
-        stream::measure();
+        stream::measure(&mut report);
     }
     if wants("ports") {
-        runtime().expect("a runtime").block_on(ports::measure());
+        runtime().expect("a runtime").block_on(ports::measure(&mut report));
     }
     if wants("keystroke") {
-        runtime().expect("a runtime").block_on(latency::keystroke());
+        runtime().expect("a runtime").block_on(latency::keystroke(&mut report));
     }
     if wants("run") {
-        runtime().expect("a runtime").block_on(latency::run());
+        runtime().expect("a runtime").block_on(latency::run(&mut report));
     }
     if wants("idle") {
-        runtime().expect("a runtime").block_on(idle::measure());
+        runtime().expect("a runtime").block_on(idle::measure(&mut report));
+    }
+    report.print();
+    if chosen.is_empty() {
+        report.write().expect("the results can be written");
     }
 }
 
@@ -66,11 +70,4 @@ async fn client(endpoint: String, region: &str, key: (&str, &str)) -> Client {
 fn percentile(mut values: Vec<f64>, share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     values[((values.len() - 1) as f64 * share) as usize]
-}
-
-/// Prints the middle and the tail of some durations.
-fn print_percentiles(what: &str, mut times: Vec<Duration>) {
-    times.sort();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-    println!("{what}: p50 {:.3} ms, p99 {:.3} ms, max {:.3} ms, n {}", at(0.5), at(0.99), at(1.0), times.len());
 }

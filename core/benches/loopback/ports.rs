@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::far::{BARE_MESSAGES, Far, PACED};
+use crate::report::Report;
 use crate::{TARGET, bare, percentile, process};
 
 /// Runs of each; the middle one of the ratios counts.
@@ -18,16 +19,16 @@ const PACED_BYTES: u64 = 2 << 20;
 const ROUND_TRIPS: usize = 2000;
 const STREAMS: usize = 1000;
 
-pub(crate) async fn measure() {
+pub(crate) async fn measure(report: &mut Report) {
     let far = Far::start().await;
-    bulk(&far).await;
-    pace(&far).await;
-    round_trips(&far).await;
-    streams(&far).await;
+    bulk(&far, report).await;
+    pace(&far, report).await;
+    round_trips(&far, report).await;
+    streams(&far, report).await;
     far.stop().await;
 }
 
-async fn bulk(far: &Far) {
+async fn bulk(far: &Far, report: &mut Report) {
     let forward = |port| far.client.forward(TARGET, port).start();
     let (sink, source) = (forward(far.sink).await.expect("starts"), forward(far.source).await.expect("starts"));
     let local = |forward: &ssmwire::Forward| TcpStream::connect(forward.local_addr().to_string());
@@ -52,27 +53,21 @@ async fn bulk(far: &Far) {
         ("download through a forward", &down),
         ("download through dial", &dialled_down),
     ] {
-        let ratio = |(ours, bare): &(f64, f64)| ours / bare * 100.0;
-        let best = |pick: fn(&(f64, f64)) -> f64| rates.iter().map(pick).fold(0.0, f64::max);
-        println!(
-            "{what}: {:.0} % of the bare loop (middle of {ROUNDS}), best {:.0} against {:.0} MB/s",
-            percentile(rates.iter().map(ratio).collect(), 0.5),
-            best(|rates| rates.0),
-            best(|rates| rates.1),
-        );
+        let (ours, bare): (Vec<_>, Vec<_>) = rates.iter().copied().unzip();
+        report.add_rates(what, &ours, &bare);
     }
     let gigabytes = |bytes: u64| bytes as f64 * ROUNDS as f64 / 1e9;
-    println!(
-        "processor time of this process for a GB: {:.2} s up, {:.2} s down, the local program's part included",
-        cpu[0] / gigabytes(UPLOAD),
-        cpu[1] / gigabytes(DOWNLOAD),
+    report.add(
+        "processor time for a GB through a forward",
+        format!("{:.2} s up, {:.2} s down", cpu[0] / gigabytes(UPLOAD), cpu[1] / gigabytes(DOWNLOAD)),
+        "the local program's part included".to_owned(),
     );
     sink.close().await;
     source.close().await;
 }
 
 /// The official pace: what it allows is measured by the bare timer that makes it.
-async fn pace(far: &Far) {
+async fn pace(far: &Far, report: &mut Report) {
     let ideal = {
         let start = Instant::now();
         for _ in 0..1000 {
@@ -92,15 +87,20 @@ async fn pace(far: &Far) {
         rates.push(connections as f64 * PACED_BYTES as f64 / start.elapsed().as_secs_f64());
         forward.close().await;
     }
-    println!(
-        "official pace: one forward {:.0} % of what the timer allows ({:.2} MB/s); 4 sessions with 8 connections {:.2} times one",
-        rates[0] / ideal * 100.0,
-        ideal / 1e6,
-        rates[1] / rates[0],
+    report.add(
+        "download at the official pace",
+        format!("{:.0} % of the pace", rates[0] / ideal * 100.0),
+        format!("the pace's timer {:.2} MB/s", ideal / 1e6),
+    );
+    let times = rates[1] / rates[0];
+    report.add(
+        "the same, 4 sessions with 8 connections",
+        format!("{times:.2} times as fast"),
+        "one session".to_owned(),
     );
 }
 
-async fn round_trips(far: &Far) {
+async fn round_trips(far: &Far, report: &mut Report) {
     let plain = TcpStream::connect(("127.0.0.1", far.echo)).await.expect("connects");
     let forward = far.client.forward(TARGET, far.echo).start().await.expect("starts");
     let forwarded = TcpStream::connect(forward.local_addr().to_string()).await.expect("connects");
@@ -111,15 +111,15 @@ async fn round_trips(far: &Far) {
     let plain = echo_times(plain).await;
     let forwarded = echo_times(forwarded).await;
     let dialled = echo_times(dialled).await;
-    println!(
-        "round trip of 64 bytes, median: plain socket {plain:.3} ms, forward {:.3} ms more, dial {:.3} ms more",
-        forwarded - plain,
-        dialled - plain,
+    report.add(
+        "round trip of 64 bytes, median",
+        format!("forward {:.3} ms more, dial {:.3} ms more", forwarded - plain, dialled - plain),
+        format!("plain loopback socket {plain:.3} ms"),
     );
     forward.close().await;
 }
 
-async fn streams(far: &Far) {
+async fn streams(far: &Far, report: &mut Report) {
     let first = dial(&far.client, far.echo).await;
     touch(&first).await;
     let before = process::resident();
@@ -129,7 +129,8 @@ async fn streams(far: &Far) {
         touch(&stream).await;
         streams.push(stream);
     }
-    println!("memory of {STREAMS} open streams: {:.1} MiB", (process::resident() - before) / 1024.0);
+    let memory = (process::resident() - before) / 1024.0;
+    report.add("memory of open streams", format!("{memory:.1} MiB"), format!("{STREAMS} streams"));
 }
 
 async fn touch(stream: &ByteStream) {

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use ssmwire::{ByteStream, Client, StartSessionResponse};
 
+use crate::report::Report;
 use crate::{bare, firehose};
 
 /// Runs of each; the middle one of the ratios counts.
 const ROUNDS: usize = 11;
 
-pub(crate) fn measure() {
+pub(crate) fn measure(report: &mut Report) {
     for (size, messages) in [(1024, 200_000), (16 << 10, 30_000)] {
         let gateway = firehose::start(messages, size);
         let total = (messages as u64 * size as u64) as f64;
@@ -22,23 +23,9 @@ pub(crate) fn measure() {
             shared.push(rate(timed(|| read_blocks(gateway), total)));
         }
         for (what, ours) in [("read", copied), ("read_block", shared)] {
-            print(&format!("stream, {size} byte messages, {what}"), &ours, &bare);
+            report.add_rates(&format!("output, messages of {} KiB, {what}", size >> 10), &ours, &bare);
         }
     }
-}
-
-fn print(what: &str, ours: &[f64], bare: &[f64]) {
-    let mut ratios: Vec<_> = ours.iter().zip(bare).map(|(ours, bare)| ours / bare * 100.0).collect();
-    ratios.sort_by(f64::total_cmp);
-    let best = |rates: &[f64]| rates.iter().copied().fold(0.0, f64::max);
-    println!(
-        "{what}: {:.0} % of the bare loop (middle of {ROUNDS}; {:.0} to {:.0} %), best {:.0} against {:.0} MB/s",
-        ratios[ROUNDS / 2],
-        ratios[0],
-        ratios[ROUNDS - 1],
-        best(ours),
-        best(bare),
-    );
 }
 
 /// Runs `work` on a fresh single-threaded runtime, as the bare loop runs, and returns its seconds.
