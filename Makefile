@@ -14,7 +14,7 @@ demo: build ## a command and a shell on the embedded emulator, with timings
 build: ## build the ssmwire command (debug)
 	$(CARGO) build --locked -p ssmwire-cli
 
-test: check rust-test conformance fuzz-smoke ## everything
+test: check rust-test conformance servers fuzz-smoke ## everything
 
 check: ## format, lints, licences, and that the protocol builds alone
 	$(CARGO) fmt --all --check
@@ -37,6 +37,11 @@ conformance: $(VENV)/ready ## boto3 and the AWS CLI against the emulator
 	$(CARGO) test --locked --workspace --no-run
 	SSMWIRE=$(abspath $(SSMWIRE)) $(VENV)/bin/python -m pytest -q emulator/tests/python
 
+servers: $(VENV)/ready ## OpenSSH, PostgreSQL and Redis through the command
+	cli/tests/servers/install.sh
+	$(CARGO) test --locked --workspace --no-run
+	SSMWIRE=$(abspath $(SSMWIRE)) $(VENV)/bin/python -m pytest -q cli/tests/servers
+
 fuzz-smoke: ## every fuzz target for a few seconds, on the committed corpus
 	fuzz/run.sh $(FUZZ_SECONDS)
 
@@ -54,4 +59,4 @@ $(VENV)/ready: emulator/tests/python/requirements.txt
 	$(VENV)/bin/pip install -q -r $<
 	touch $@
 
-.PHONY: help demo build test check rust-test sim soak conformance fuzz-smoke bench docs dist
+.PHONY: help demo build test check rust-test sim soak conformance servers fuzz-smoke bench docs dist

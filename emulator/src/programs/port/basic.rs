@@ -111,8 +111,10 @@ impl Basic {
     /// If the connection has ended; at its end [`io::ErrorKind::UnexpectedEof`].
     fn read(&mut self) -> io::Result<()> {
         let Some(stream) = &self.stream else { return Ok(()) };
-        let mut data = BytesMut::new();
-        match stream.try_read_buf(&mut (&mut data).limit(self.pace.portion())) {
+        let portion = self.pace.portion();
+        // Without room of its own it would be given 64 bytes.
+        let mut data = BytesMut::with_capacity(portion);
+        match stream.try_read_buf(&mut (&mut data).limit(portion)) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) => {
                 self.portion = Some(data.freeze());
@@ -164,5 +166,31 @@ async fn writable(stream: &Option<TcpStream>) -> io::Result<()> {
     match stream {
         Some(stream) => stream.writable().await,
         None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_portion_is_as_large_as_the_pace_allows() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("bound").port().to_string();
+        let destination = Destination::resolve("", &port).await;
+        let (_input, inputs) = mpsc::channel(1);
+        let (outputs, mut output) = mpsc::channel(1);
+        let session = run(destination, Reuse::Once, Pace::official(), (inputs, outputs));
+        let far = async {
+            let (mut stream, _) = listener.accept().await.expect("connected");
+            stream.write_all(&[7; 4096]).await.expect("sent");
+            output.recv().await.expect("a portion").data.len()
+        };
+        tokio::select! {
+            length = far => assert_eq!(length, 1024),
+            _ = session => panic!("the session ended"),
+        }
     }
 }
