@@ -219,7 +219,7 @@ impl Worker {
         // What was left unread too long is read, though nothing of it may be taken.
         let is_overdue = self.unread_since.take().is_some();
         let mut message = Some(first);
-        for _ in 0..MESSAGES_MAX {
+        for left in (0..MESSAGES_MAX).rev() {
             match message {
                 Some(FromGateway::Connected) => {
                     self.watchdog = self.is_blocking.then(|| Watchdog::new(now()));
@@ -238,7 +238,8 @@ impl Worker {
                 }
                 None => return,
             }
-            if !is_overdue && !self.is_cut && !self.agent.wants_read() {
+            let wants_more = is_overdue || self.is_cut || self.agent.wants_read();
+            if left == 0 || !wants_more {
                 return;
             }
             message = self.channel.incoming.try_recv().ok();

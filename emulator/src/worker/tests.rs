@@ -421,6 +421,25 @@ async fn a_session_whose_program_takes_no_input_can_be_cancelled() {
     client.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_message_is_lost_however_many_come_at_once() {
+    const COUNT: i64 = 30_000;
+    let mut client = Client::start(spec("Standard_Stream", json!({ "program": "sink" }))).await;
+    let to = client.to.clone();
+    let sender = tokio::spawn(async move {
+        for sequence in 0..COUNT {
+            let kind = PayloadType::Output.number();
+            let frame = Frame::data(MessageType::InputStreamData, sequence, kind, Bytes::from_static(b"x"));
+            let message = FromGateway::Message(Frame { created_ms: 1, ..frame }.encode());
+            to.send(message).await.expect("the worker reads");
+        }
+    });
+    client.until(|client| client.acknowledged == COUNT).await;
+    sender.await.expect("sends all");
+    client.cancel();
+    client.end().await;
+}
+
 #[tokio::test]
 async fn a_client_that_reads_slowly_gets_every_byte() {
     const LENGTH: usize = 5_000_000;
