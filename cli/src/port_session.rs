@@ -131,16 +131,21 @@ async fn accept(
     stdout: &Output,
     mut accepted: String,
 ) -> Infallible {
+    let mut is_failing = false;
     loop {
         tokio::select! {
             local = listener.accept() => match local {
                 Ok((local, _)) => {
+                    is_failing = false;
                     // Said of the first one only. Whoever reads the port and leaves still wants the connection.
                     let _ = stdout.write(std::mem::take(&mut accepted).into()).await;
                     connections.spawn(carry(far.clone(), local));
                 }
                 Err(problem) => {
-                    message::report(&forward::not_accepted(problem), None);
+                    // Once for as long as it lasts.
+                    if !std::mem::replace(&mut is_failing, true) {
+                        message::report(&forward::not_accepted(problem), None);
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },

@@ -114,7 +114,8 @@ pub struct Forward {
 pub enum ForwardEvent {
     /// A local connection was reset, for this reason: [`crate::Kind::RemoteConnectFailed`] if the far host refused it.
     ConnectionFailed(Error),
-    /// A local connection could not be accepted, as when too many files are open. Listening goes on.
+    /// Local connections can't be accepted, as when too many files are open. Listening goes on; this is told again only
+    /// after one was accepted.
     AcceptFailed(io::Error),
 }
 
@@ -158,9 +159,10 @@ impl Forward {
         self.inner.routes.iter().filter_map(|route| route.lane.held()).collect()
     }
 
-    /// Waits for the next event; `None` after the forward was closed. Of events that nobody fetches the newest 64 are
+    /// Waits for the next event; `None` after the forward was closed, and in a child process. Of events that nobody fetches the newest 64 are
     /// kept.
     pub async fn event(&self) -> Option<ForwardEvent> {
+        self.inner.client.runtime().ok()?;
         let mut ended = self.ended.clone();
         loop {
             let pushed = self.inner.events.pushed.notified();

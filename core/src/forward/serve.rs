@@ -33,16 +33,20 @@ pub(super) async fn serve(
         // An error says that the forward was dropped.
         let _ = stopping.wait_for(|stop| *stop).await;
     });
+    let mut is_failing = false;
     loop {
         tokio::select! {
             () = &mut stop => break,
             accepted = listener.accept() => match accepted {
                 Ok(local) => {
+                    is_failing = false;
                     connections.spawn(connect(inner.clone(), local));
                 }
                 Err(error) => {
                     debug!(%error, "a local connection could not be accepted");
-                    inner.events.push(ForwardEvent::AcceptFailed(error));
+                    if !std::mem::replace(&mut is_failing, true) {
+                        inner.events.push(ForwardEvent::AcceptFailed(error));
+                    }
                     tokio::select! {
                         () = &mut stop => break,
                         () = tokio::time::sleep(ACCEPT_PAUSE) => {}
