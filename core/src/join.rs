@@ -11,8 +11,8 @@ use crate::stream::ByteStream;
 
 /// What a local reader is read with, at first and while it fills the buffer: many connections do nothing for long.
 const READ: (usize, usize) = (1 << 10, 64 << 10);
-/// How long the far side may be silent after the local side has ended its own direction, if it had the last word
-/// before, and if an answer of it may still be coming.
+/// How long the far side may be silent after the local side has ended its own direction: if nothing waits for an answer,
+/// since the far side had the last word or was asked nothing, and if one may still be coming.
 ///
 /// The far host can't be told of that half alone (PROTOCOL §9.5.4), and closing both would lose an answer. But most who
 /// end a direction have closed both, which can't be told apart from here, and their connections must not stay for ever.
@@ -60,7 +60,7 @@ pub(crate) async fn join(
         match talk.send(remote, reader).await {
             Err(error) => Err(Cut::Local(error)),
             Ok(true) => {
-                let long = if talk.is_answered.load(Ordering::Relaxed) { HALF_CLOSED.0 } else { HALF_CLOSED.1 };
+                let long = if talk.is_asked.load(Ordering::Relaxed) { HALF_CLOSED.1 } else { HALF_CLOSED.0 };
                 // How that ends does not matter: if the session does, the reader hears why.
                 let _ = tokio::time::timeout(FLUSH, remote.flush()).await;
                 talk.wait_for_silence(long).await;
@@ -81,8 +81,8 @@ pub(crate) async fn join(
 struct Talk<'a> {
     progress: &'a [&'a Progress],
     received: AtomicU64,
-    /// The far side had the last word.
-    is_answered: AtomicBool,
+    /// The local side had the last word.
+    is_asked: AtomicBool,
     /// The local writer is taking something.
     is_writing: AtomicBool,
 }
@@ -96,7 +96,7 @@ impl Talk<'_> {
             if count == 0 {
                 return Ok(remote.finish().is_ok());
             }
-            self.is_answered.store(false, Ordering::Relaxed);
+            self.is_asked.store(true, Ordering::Relaxed);
             if remote.write_all(&buffer[..count]).await.is_err() {
                 return Ok(false);
             }
@@ -113,7 +113,7 @@ impl Talk<'_> {
 
     async fn receive(&self, remote: &ByteStream, writer: &mut (impl AsyncWrite + Unpin)) -> Result<(), Cut> {
         while let Some(block) = remote.read_block().await.map_err(Cut::Remote)? {
-            self.is_answered.store(true, Ordering::Relaxed);
+            self.is_asked.store(false, Ordering::Relaxed);
             self.received.fetch_add(block.len() as u64, Ordering::Relaxed);
             self.is_writing.store(true, Ordering::Relaxed);
             writer.write_all(&block).await.map_err(Cut::Local)?;

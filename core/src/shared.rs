@@ -9,7 +9,7 @@ use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 
 use crate::clock;
-use crate::proto::{self, Connection, Step, StreamId, Transmit};
+use crate::proto::{self, Connection, MuxId, Step, StreamId, Transmit};
 use crate::runtime::Home;
 use crate::session::Event;
 use crate::waiters::Waiters;
@@ -235,6 +235,17 @@ impl Shared {
         drop(state);
         self.driver.wake();
         opened.map_err(|error| self.named(error))
+    }
+
+    /// Lets go of a connection that nobody has a handle of any more, and of the tasks that had stopped waiting for it.
+    pub(crate) fn close_stream(&self, id: MuxId) {
+        let mut state = self.lock();
+        state.connection.close_stream(id);
+        let forgotten = state.waiting.remove(&StreamId::Mux(id));
+        drop(state);
+        // After the lock: a task's end may close another stream.
+        drop(forgotten);
+        self.driver.wake();
     }
 
     /// Waits until everything accepted is acknowledged.

@@ -47,7 +47,7 @@ impl Drop for Lease {
         if self.session.shared.check_home().is_err() {
             return;
         }
-        self.session.shared.request(|connection| connection.close_stream(self.id));
+        self.session.shared.close_stream(self.id);
         if let Some(linger) = self.linger {
             self.session.linger(linger);
         }
@@ -144,7 +144,7 @@ impl ByteStream {
 
     /// Copies both ways between the stream and a local reader and writer, until the far side has ended and all of it is
     /// written. If the local side ends first, the far side's answer is still waited for: until it has been silent for a
-    /// minute. Needs a tokio runtime around it.
+    /// minute, or for five seconds if it had the last word or was asked nothing. Needs a tokio runtime around it.
     ///
     /// # Errors
     /// Why the stream failed, or the reader or writer; what had arrived before the stream failed is written.
