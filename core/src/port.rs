@@ -3,7 +3,8 @@
 use std::fmt;
 use std::future::IntoFuture;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -136,6 +137,8 @@ impl DialBuilder {
     async fn dial(self) -> Result<ByteStream> {
         let mut request = self.remote.request(&self.target, self.document.as_deref())?;
         request.reason = self.reason;
+        // Before any lock is asked for: a thread that is not in this process may hold it.
+        self.client.runtime()?;
         let lane = self.client.lanes().lane(request);
         lane.open(&self.client).await
     }
@@ -175,6 +178,9 @@ pub(crate) struct Lane {
     /// Who holds the session: its connections and this much time after them, or the lane itself.
     linger: Option<Duration>,
     state: tokio::sync::Mutex<State>,
+    /// How many sessions could not be started.
+    failures: AtomicU64,
+    failure: Mutex<Option<Error>>,
 }
 
 #[derive(Debug, Default)]
@@ -195,12 +201,21 @@ enum State {
 impl Lane {
     /// Makes a lane. With `linger`, its session is held by its connections and so much longer; without, by the lane.
     pub(crate) fn new(request: StartSession, linger: Option<Duration>) -> Self {
-        Self { request, linger, state: tokio::sync::Mutex::default() }
+        let (state, failures, failure) = Default::default();
+        Self { request, linger, state, failures, failure }
     }
 
     /// Opens a connection, over a new session if need be.
+    ///
+    /// Whoever waits while a session can't be started shares that failure: each in turn, they would wait for ever.
     pub(crate) async fn open(&self, client: &Client) -> Result<ByteStream> {
+        let failures = self.failures.load(Ordering::Relaxed);
         let mut state = self.state.lock().await;
+        if self.failures.load(Ordering::Relaxed) != failures
+            && let Some(error) = self.failure().clone()
+        {
+            return Err(error);
+        }
         if let Some(session) = state.shared() {
             match self.open_over(&session) {
                 Err(error) if error.kind() != Kind::Busy => debug!(%error, "the session is over; starting another"),
@@ -221,7 +236,12 @@ impl Lane {
             drop(state);
             return Ok(self.start(client).await?.stdio());
         }
-        let session = self.start(client).await?;
+        let started = self.start(client).await;
+        if let Err(error) = &started {
+            *self.failure() = Some(error.clone());
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        let session = started?;
         match session.kind() {
             Some(SessionKind::Ports) => {
                 let opened = self.open_over(&session);
@@ -273,6 +293,11 @@ impl Lane {
                 Err(error.with_session_id(session.id()))
             }
         }
+    }
+
+    /// Why the last session could not be started that could not.
+    fn failure(&self) -> MutexGuard<'_, Option<Error>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_in_use(&self) -> bool {

@@ -1,6 +1,8 @@
 //! A process that forks: its sessions stay with the parent, and the child starts anew.
 
+use std::future::{IntoFuture, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
 
 use crate::fixture::{TARGET, block_on, builder_at, echo, emulator, in_a_process, read_until, until};
 use ssmwire::{Client, Command, Kind, Session, Size, StartSession, StartSessionResponse};
@@ -33,6 +35,10 @@ async fn a_fork_leaves_the_sessions_to_the_parent_and_the_child_free_to_start_it
 fn a_process_that_forks() {
     let client = block_on(new_client());
     let session = block_on(echo(&client));
+    // It waits for the service with the lock of all connections to there. There is no such target.
+    let mut dial = client.dial("i-00000000000000000", 22).into_future();
+    let once = block_on(poll_fn(|cx| Poll::Ready(dial.as_mut().poll(cx).is_pending())));
+    assert!(once, "the service has not answered yet");
     let status = in_a_child(|| block_on(child(&client, &session)));
     assert_eq!(status, 0, "the child failed");
     block_on(async {
@@ -67,6 +73,9 @@ async fn child(client: &Client, session: &Session) {
         client.attach(response, None).await.expect_err("forked"),
         client.connection_status(TARGET).await.expect_err("forked"),
         client.run(TARGET, Command::new("true")).await.expect_err("forked"),
+        client.dial("i-00000000000000000", 22).await.expect_err("forked"),
+        client.forward(TARGET, 22).start().await.expect_err("forked"),
+        session.open().expect_err("forked"),
     ];
     for error in errors {
         assert_eq!(error.kind(), Kind::Forked, "{error}");

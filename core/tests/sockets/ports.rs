@@ -1,6 +1,8 @@
 //! Ports: streams to far TCP servers, dialled and forwarded.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use crate::fixture::{TARGET, builder, client, cut, emulator, emulator_with, soon, timeouts, until, until_all_ended};
@@ -276,6 +278,71 @@ async fn a_session_that_can_not_be_replaced_fails_the_connections_and_not_the_fo
             other => panic!("{other:?}"),
         }
         echo_through(connect(&forward).await, 0, 1000).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_waits_for_a_session_that_can_not_be_started_shares_that_failure() {
+    let emulator = emulator().await;
+    let client = builder(&emulator).timeouts(Timeouts { resume: Duration::ZERO, ..timeouts() });
+    let client = client.build().await.expect("the client is made");
+    let far = echo_server().await;
+    soon(async {
+        let forward = forward(&client, far).await;
+        let session = forward.sessions().remove(0);
+        cut(&emulator, &session).await;
+        session.closed().await.expect_err("it was lost");
+        emulator.faults().delay_answers("StartSession", Duration::from_secs(1));
+        emulator.faults().fail("StartSession", ApiFault::new("AccessDeniedException", "not any more"), 1);
+        let resets =
+            (0..5).map(|_| async { connect(&forward).await.read(&mut [0; 1]).await.expect_err("no session").kind() });
+        let kinds = futures_util::future::join_all(resets).await;
+        assert_eq!(kinds, [std::io::ErrorKind::ConnectionReset; 5]);
+        assert_eq!((forward.stats().failed, emulator.requests()["StartSession"]), (5, 2));
+        emulator.faults().delay_answers("StartSession", Duration::ZERO);
+        echo_through(connect(&forward).await, 0, 1000).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_that_asked_nothing_is_not_kept_for_an_answer() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let far = echo_server().await;
+    soon(async {
+        let forward = forward(&client, far).await;
+        drop(connect(&forward).await);
+        let gone = until("it is gone", || forward.stats().connections == 1 && forward.stats().open == 0);
+        tokio::time::timeout(Duration::from_secs(20), gone).await.expect("nothing is waited for");
+    })
+    .await;
+}
+
+/// A task that is counted by its wakers.
+struct Task;
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[tokio::test]
+async fn a_stream_that_is_gone_keeps_no_task_that_had_stopped_waiting() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let far = echo_server().await;
+    soon(async {
+        let kept = client.dial(TARGET, far.port()).await.expect("dials");
+        let task = Arc::new(Task);
+        let waker = Waker::from(task.clone());
+        for _ in 0..10 {
+            let stream = client.dial(TARGET, far.port()).await.expect("dials");
+            assert!(ByteStream::poll_read(&stream, &mut Context::from_waker(&waker), &mut [0; 1]).is_pending());
+        }
+        drop(waker);
+        assert_eq!(Arc::strong_count(&task), 1);
+        echo_through(kept, 0, 10).await;
     })
     .await;
 }
