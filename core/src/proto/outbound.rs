@@ -26,6 +26,8 @@ const RESEND_DELAY_MAX: Duration = Duration::from_secs(1);
 const PROBE_DELAY_MAX: Duration = Duration::from_secs(16);
 /// Payload bytes of such messages that are sent again, the oldest ones.
 const PROBE_BYTES: usize = 16 << 10;
+/// Acknowledges in a row that each took another probe. A far end that is only slow gets on without.
+const PROBES_MAX: u32 = 3;
 /// A single message of this size costs next to nothing, and a keystroke shall not wait.
 const PROBE_SMALL: usize = 1 << 10;
 /// More doublings of a wait change nothing, whatever it was.
@@ -51,6 +53,8 @@ pub(super) struct Outbound {
     /// How many messages were sent, and the number among them of the newest one that is known to have arrived.
     sent: u64,
     arrived: u64,
+    /// Acknowledges in a row that each took another probe, and how many messages were sent when the last one came.
+    probed: (u32, u64),
     /// When the last acknowledge came that was news, or the connection.
     progress: Option<Instant>,
     /// How far apart acknowledges come, while something is under way.
@@ -86,6 +90,7 @@ impl Outbound {
             round: 0,
             sent: 0,
             arrived: 0,
+            probed: (0, 0),
             progress: None,
             pace: Duration::ZERO,
             measured_from: 0,
@@ -129,10 +134,17 @@ impl Outbound {
         // Karn's rule: nobody knows which copy of a resent message was acknowledged.
         if entry.attempts == 1 {
             self.arrived = self.arrived.max(entry.order);
+            self.probed.0 = 0;
             if sequence >= self.measured_from {
                 let delay = now.saturating_duration_since(last_sent);
                 self.rtt.sample(delay);
                 sample = Some(Sample { delay, flight: entry.flight });
+            }
+        } else if entry.order > self.probed.1 {
+            self.probed = (self.probed.0 + 1, self.sent);
+            if self.probed.0 >= PROBES_MAX {
+                // Nothing gets on by itself: what was sent before this probe is lost, to the last message.
+                self.arrived = self.arrived.max(entry.order);
             }
         }
         self.window.acknowledged(now, entry.payload_len, sample);
@@ -147,6 +159,9 @@ impl Outbound {
         self.progress = Some(now);
         self.measured_from = self.measured_from.max(self.unsent);
         self.unsent = self.first();
+        self.probed = (0, self.sent);
+        // An acknowledge on this connection is of the copy that was sent on it, so it tells what was lost before it.
+        self.entries.iter_mut().for_each(|entry| entry.attempts = 0);
         self.flight = 0;
         self.resend_not_before = None;
         self.window.restart();

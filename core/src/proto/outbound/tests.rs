@@ -145,3 +145,41 @@ fn a_resent_message_gives_no_sample() {
     outbound.acknowledge(now + Duration::from_secs(9), 0);
     assert_eq!(outbound.rtt().timeout(), Duration::from_millis(200));
 }
+
+/// A queue of messages that each fill a probe, all of them sent.
+fn large(now: Instant, count: u8) -> Outbound {
+    let mut outbound = Outbound::new(Window::new(8 << 20, 8 << 20));
+    for n in 0..count {
+        outbound.push(frame(n), PROBE_BYTES);
+    }
+    while outbound.poll_new(now).is_some() {}
+    outbound
+}
+
+#[test]
+fn a_lost_tail_is_not_probed_to_its_end() {
+    let begin = start();
+    let mut outbound = large(begin, 100);
+    let mut now = begin;
+    while !outbound.is_empty() {
+        now = outbound.resend_deadline().expect("something is waited for");
+        for frame in drain_expired(&mut outbound, now) {
+            assert!(outbound.acknowledge(now + Duration::from_millis(1), frame[0].into()));
+        }
+    }
+    assert!(now < begin + Duration::from_secs(10), "{:?}", now - begin);
+    assert_eq!(outbound.resent(), 100);
+}
+
+#[test]
+fn what_a_new_connection_has_lost_shows_by_what_arrives_later() {
+    let now = start();
+    let mut outbound = large(now, 50);
+    outbound.restart(now);
+    while outbound.poll_new(now).is_some() {}
+    for sequence in 20..50 {
+        assert!(outbound.acknowledge(now + Duration::from_millis(1), sequence));
+    }
+    let late = now + Duration::from_secs(2);
+    assert_eq!(drain_expired(&mut outbound, late).len(), 20);
+}
