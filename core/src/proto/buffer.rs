@@ -54,17 +54,29 @@ impl Buffer {
     /// Moves the oldest bytes into `target` and returns how many.
     pub(super) fn read(&mut self, target: &mut [u8]) -> usize {
         let mut done = 0;
-        while done < target.len() && self.len > 0 {
-            let target = &mut target[done..];
-            let count = match self.full.front_mut() {
-                Some(block) => take(block, target),
-                None => take(&mut self.last, target),
+        self.take(target.len(), |data| {
+            target[done..done + data.len()].copy_from_slice(data);
+            done += data.len();
+        });
+        done
+    }
+
+    /// Moves the oldest `count` bytes to the end of `target`, or as many as there are.
+    pub(super) fn read_into(&mut self, count: usize, target: &mut BytesMut) {
+        self.take(count, |data| target.extend_from_slice(data));
+    }
+
+    fn take(&mut self, mut count: usize, mut put: impl FnMut(&[u8])) {
+        while count > 0 && self.len > 0 {
+            let taken = match self.full.front_mut() {
+                Some(block) => take(block, count, &mut put),
+                None => take(&mut self.last, count, &mut put),
             };
             if self.full.front().is_some_and(Bytes::is_empty) {
                 self.full.pop_front();
             }
-            done += count;
-            self.len -= count;
+            count -= taken;
+            self.len -= taken;
         }
         if self.len == 0 {
             // Used again from its start: a block that is given back and taken anew costs more than filling it.
@@ -72,7 +84,6 @@ impl Buffer {
             let used = self.last.capacity() + 1;
             let _ = self.last.try_reclaim(used);
         }
-        done
     }
 
     /// Takes the oldest bytes out, up to a block or a message, without copying them.
@@ -104,9 +115,10 @@ impl Buffer {
     }
 }
 
-fn take(block: &mut impl Buf, target: &mut [u8]) -> usize {
-    let count = block.remaining().min(target.len());
-    block.copy_to_slice(&mut target[..count]);
+fn take(block: &mut (impl Buf + AsRef<[u8]>), max: usize, put: &mut impl FnMut(&[u8])) -> usize {
+    let count = block.remaining().min(max);
+    put(&block.as_ref()[..count]);
+    block.advance(count);
     count
 }
 

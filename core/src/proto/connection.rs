@@ -14,14 +14,14 @@ mod sending;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 pub use self::config::Config;
 use self::input::{Finish, Input, InputState, Probe};
 pub use self::interface::{Event, Stats, Step, StreamId, Transmit};
 use super::buffer::Buffer;
 use super::cipher::DataKey;
-use super::frame::{Frame, MessageType, SYN_FIN};
+use super::frame::{Frame, MessageType, OVERHEAD, SYN_FIN};
 use super::handshake::{Handshake, SessionKind};
 use super::ids::{Ids, MessageId};
 use super::inbound::{Inbound, Owed};
@@ -305,12 +305,20 @@ impl Connection {
 }
 
 impl Connection {
-    fn push(&mut self, now: Instant, kind: PayloadType, payload: Bytes) {
-        let length = payload.len();
+    fn push(&mut self, now: Instant, kind: PayloadType, payload: &[u8]) {
+        let mut message = BytesMut::with_capacity(OVERHEAD + payload.len());
+        message.put_bytes(0, OVERHEAD);
+        message.extend_from_slice(payload);
+        self.push_around(now, kind, message);
+    }
+
+    /// Queues a message whose payload is in its place already, after [`OVERHEAD`] bytes of any kind.
+    fn push_around(&mut self, now: Instant, kind: PayloadType, message: BytesMut) {
+        let length = message.len() - OVERHEAD;
         let sequence = self.outbound.next_sequence();
-        let mut frame = Frame::data(MessageType::InputStreamData, sequence, kind.number(), payload);
+        let mut frame = Frame::data(MessageType::InputStreamData, sequence, kind.number(), Bytes::new());
         self.stamp(now, &mut frame);
-        self.outbound.push(frame.encode(), length);
+        self.outbound.push(frame.encode_around(message), length);
         self.stats.messages_out += 1;
     }
 

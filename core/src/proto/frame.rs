@@ -129,8 +129,23 @@ impl Frame {
         out.freeze()
     }
 
+    /// Returns the bytes of a message whose payload is in its place already: `message` begins with [`OVERHEAD`] bytes
+    /// of any kind, which are written over.
+    pub(super) fn encode_around(&self, mut message: BytesMut) -> Bytes {
+        if let Some((head, payload)) = message.split_at_mut_checked(OVERHEAD) {
+            self.write_head(&mut &mut *head, payload);
+        }
+        message.freeze()
+    }
+
     /// Adds the message's bytes to `out`, with `payload` in place of its own.
     pub(super) fn write(&self, out: &mut BytesMut, payload: &[u8]) {
+        self.write_head(out, payload);
+        out.put_slice(payload);
+    }
+
+    /// Writes what precedes the payload.
+    fn write_head(&self, out: &mut impl BufMut, payload: &[u8]) {
         let mut name = [b' '; 32];
         let text = self.message_type.as_str().as_bytes();
         let length = text.len().min(name.len());
@@ -146,7 +161,6 @@ impl Frame {
         out.put_slice(digest(&SHA256, payload).as_ref());
         out.put_u32(self.payload_type);
         out.put_u32(payload.len() as u32);
-        out.put_slice(payload);
     }
 
     /// Reads a message from one websocket message, text or binary (PROTOCOL §2.5).

@@ -17,11 +17,11 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::BytesMut;
 
 use self::frame::{Command, Decoder, Header, Piece};
 use self::keepalive::Keepalive;
-use self::output::Output;
+use self::output::{Output, Room};
 use self::stream::Stream;
 use crate::{Error, Kind, Result};
 
@@ -173,18 +173,20 @@ impl Mux {
 
     // What the world is told.
 
-    /// Returns the next piece of our byte stream, `max` bytes at most. Frames are cut where a piece ends.
-    pub(super) fn poll_output(&mut self, max: usize) -> Option<Bytes> {
-        while let Some(id) = self.output.poll_turn(max) {
+    /// Adds the next frames of our byte stream to `message`, in `max` bytes, and returns how many bytes they have. A
+    /// `max` that is too small for any frame gets one of the smallest, which is nine bytes.
+    pub(super) fn poll_output(&mut self, max: usize, message: &mut BytesMut) -> usize {
+        let mut room = Room::new(message, max);
+        while let Some(id) = self.output.poll_turn(&mut room) {
             let Some(stream) = self.streams.get_mut(&id) else { continue };
-            self.output.make(id, stream);
+            self.output.make(id, stream, &mut room);
             if stream.is_gone() {
                 self.forget(id);
             } else if !stream.is_closed() {
                 self.changed.insert(id);
             }
         }
-        self.output.take(max)
+        room.len()
     }
 
     /// Returns the next stream whose reader or writer may be able to go on, or whose end has come. A stream that was

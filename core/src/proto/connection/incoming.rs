@@ -42,7 +42,7 @@ impl Connection {
             }
             PayloadType::ChallengeRequest => {
                 let answer = self.handshake.handle_challenge(&frame.payload)?;
-                self.push(now, PayloadType::ChallengeResponse, answer);
+                self.push(now, PayloadType::ChallengeResponse, &answer);
             }
             PayloadType::HandshakeComplete if !self.handshake.is_complete() => {
                 let message = self.handshake.handle_complete(&frame.payload)?;
@@ -130,7 +130,7 @@ impl Connection {
             Ok(Next::Nothing) => {}
             Ok(Next::NeedKey(request)) => self.push_event(Event::NeedDataKey(request)),
             Ok(Next::Respond(response, failure)) => {
-                self.push(now, PayloadType::HandshakeResponse, response);
+                self.push(now, PayloadType::HandshakeResponse, &response);
                 if let Some(error) = failure {
                     self.fail(error);
                 }

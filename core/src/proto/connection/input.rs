@@ -4,8 +4,6 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::Connection;
 use crate::proto::handshake::SessionKind;
 use crate::proto::payload::{PayloadType, Size};
@@ -78,7 +76,7 @@ impl Connection {
                     let sequence = self.outbound.next_sequence();
                     // The size itself stays for later: an agent that is about to shake hands drops this one.
                     let size = self.size.unwrap_or(Size::WITHOUT_TERMINAL);
-                    self.push(now, PayloadType::Size, size.encode());
+                    self.push(now, PayloadType::Size, &size.encode());
                     self.input.state = InputState::Waiting { probe: Probe::Sent { sequence } };
                 }
                 // Acknowledged, and yet no handshake: the program runs, and has nothing to say.
@@ -114,7 +112,7 @@ impl Connection {
             return;
         }
         if let Some(size) = self.size.take() {
-            self.push(now, PayloadType::Size, size.encode());
+            self.push(now, PayloadType::Size, &size.encode());
         }
         if self.input.finish == Finish::Wanted {
             self.input.finish = Finish::Done;
@@ -127,13 +125,15 @@ impl Connection {
     }
 
     pub(super) fn push_input(&mut self, now: Instant, data: &[u8]) -> Result<()> {
-        let payload = match self.handshake.cipher() {
-            Some(cipher) => cipher.seal(data)?,
-            None => Bytes::copy_from_slice(data),
-        };
+        match self.handshake.cipher() {
+            Some(cipher) => {
+                let sealed = cipher.seal(data)?;
+                self.push(now, PayloadType::Output, &sealed);
+            }
+            None => self.push(now, PayloadType::Output, data),
+        }
         self.is_mid_line = !matches!(data.last(), Some(b'\n' | b'\r' | &EOT));
         self.stats.bytes_out += data.len() as u64;
-        self.push(now, PayloadType::Output, payload);
         Ok(())
     }
 

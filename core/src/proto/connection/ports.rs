@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::{BufMut, BytesMut};
+
 use super::{Connection, Step, StreamId};
+use crate::proto::frame::OVERHEAD;
 use crate::proto::payload::{Flag, PayloadType};
 use crate::proto::smux::{Mux, MuxConfig, MuxId};
 use crate::{Error, Kind, Result};
@@ -12,6 +15,8 @@ use crate::{Error, Kind, Result};
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(30));
 /// Connections of one session at once; the agent lets about as many wait.
 const STREAMS_MAX: usize = 4096;
+/// Room for the headers of a few frames of data in a message.
+const HEADERS: usize = 64;
 
 impl Connection {
     /// Opens a connection to the session's port. It can be written at once; a far host that refuses it shows later, as
@@ -45,7 +50,7 @@ impl Connection {
     /// Tells the agent of a port session that it is over (PROTOCOL §9.5.4). Others have no such word.
     pub fn terminate(&mut self, now: Instant) {
         if self.is_port() && self.is_ready() && self.outcome.is_none() {
-            self.push(now, PayloadType::Flag, Flag::TerminateSession.encode());
+            self.push(now, PayloadType::Flag, &Flag::TerminateSession.encode());
         }
     }
 
@@ -98,9 +103,12 @@ impl Connection {
     pub(super) fn push_streams(&mut self, now: Instant) {
         while self.has_window() {
             let max = self.room().min(self.piece_size());
-            let Some(piece) = self.mux.as_mut().and_then(|mux| mux.poll_output(max)) else { return };
-            self.pieces.handle_cut(self.outbound.next_sequence(), piece.len());
-            self.push(now, PayloadType::Output, piece);
+            let Some(mux) = self.mux.as_mut().filter(|mux| mux.has_output()) else { return };
+            let mut message = BytesMut::with_capacity(OVERHEAD + max.min(mux.output_len() + HEADERS));
+            message.put_bytes(0, OVERHEAD);
+            let length = mux.poll_output(max, &mut message);
+            self.pieces.handle_cut(self.outbound.next_sequence(), length);
+            self.push_around(now, PayloadType::Output, message);
         }
     }
 }

@@ -1,11 +1,12 @@
-//! Our byte stream to the agent: whose turn it is, and the frames that are made but not taken.
+//! Our byte stream to the agent: whose turn it is, and its frames.
 //!
-//! Frames are made as late as they can be, so that a stream that comes last does not wait for what others have queued.
+//! Frames are made as late as they can be, straight into the message that carries them: a stream that comes last does
+//! not wait for what others have queued, and no byte is copied twice.
 
 use std::collections::VecDeque;
 use std::fmt;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::MuxId;
 use super::frame::{Command, HEADER_LEN, Header};
@@ -27,9 +28,37 @@ pub(super) struct Output {
     /// Streams that the agent opened, and that are refused.
     refusals: VecDeque<MuxId>,
     is_nop_due: bool,
-    /// Bytes of frames that are not made: the streams' own and the other ones.
+    /// Bytes of all that is to be sent, without the headers of data.
     queued: usize,
-    made: BytesMut,
+}
+
+/// A message's payload while frames are added to it.
+pub(super) struct Room<'a> {
+    message: &'a mut BytesMut,
+    start: usize,
+    max: usize,
+}
+
+impl<'a> Room<'a> {
+    /// Makes a room of `max` bytes at the end of `message`.
+    pub(super) fn new(message: &'a mut BytesMut, max: usize) -> Self {
+        Self { start: message.len(), message, max }
+    }
+
+    /// Returns how many bytes were added.
+    pub(super) fn len(&self) -> usize {
+        self.message.len() - self.start
+    }
+
+    /// Returns how many bytes of data the next frame may have. An empty room takes a frame, however small it is.
+    fn data_max(&self) -> usize {
+        let least = usize::from(self.max > 0 && self.len() == 0);
+        self.max.saturating_sub(self.len() + HEADER_LEN).max(least)
+    }
+
+    fn push(&mut self, header: Header) {
+        self.message.extend_from_slice(&header.encode());
+    }
 }
 
 impl Output {
@@ -65,63 +94,48 @@ impl Output {
         }
     }
 
-    /// Returns how many bytes wait, without the headers of data that are not made yet.
+    /// Returns how many bytes wait, without the headers of data, which are not made yet.
     pub(super) fn len(&self) -> usize {
-        self.queued + self.made.len()
+        self.queued
     }
 
-    /// Returns whose turn it is to [make frames](Self::make), if fewer than `max` bytes are made. What belongs to no
-    /// stream goes first.
-    pub(super) fn poll_turn(&mut self, max: usize) -> Option<MuxId> {
-        if std::mem::take(&mut self.is_nop_due) {
-            self.push_owed(Command::Nop, MuxId(0));
+    /// Returns whose turn it is to [make frames](Self::make), if there is room for more. What belongs to no stream goes
+    /// first.
+    pub(super) fn poll_turn(&mut self, room: &mut Room<'_>) -> Option<MuxId> {
+        if room.data_max() > 0 && std::mem::take(&mut self.is_nop_due) {
+            self.make_owed(Command::Nop, MuxId(0), room);
         }
-        while self.made.len() < max
+        while room.data_max() > 0
             && let Some(id) = self.refusals.pop_front()
         {
-            self.push_owed(Command::Fin, id);
+            self.make_owed(Command::Fin, id, room);
         }
-        if self.made.len() < max { self.turns.pop_front() } else { None }
+        if room.data_max() > 0 { self.turns.pop_front() } else { None }
     }
 
     /// Makes the frames of one turn of a stream, and lines it up again if it has more.
-    pub(super) fn make(&mut self, id: MuxId, stream: &mut Stream) {
+    pub(super) fn make(&mut self, id: MuxId, stream: &mut Stream, room: &mut Room<'_>) {
         stream.has_turn = false;
         if stream.take_syn() {
-            self.push_owed(Command::Syn, id);
+            self.make_owed(Command::Syn, id, room);
         }
         let turn = if self.turns.is_empty() { FRAME_MAX } else { TURN };
-        let count = stream.unsent().min(turn);
+        let count = stream.unsent().min(turn).min(room.data_max());
         if let Ok(length @ 1..) = u16::try_from(count) {
-            self.push(Header { command: Command::Psh, id, length });
-            stream.take_unsent(count, &mut self.made);
+            room.push(Header { command: Command::Psh, id, length });
+            stream.take_unsent(count, room.message);
             self.queued -= count;
         }
-        if stream.take_fin() {
-            self.push_owed(Command::Fin, id);
+        if room.data_max() > 0 && stream.take_fin() {
+            self.make_owed(Command::Fin, id, room);
         }
         self.handle_stream(id, stream, 0);
     }
 
-    /// Takes the oldest bytes of the frames that are made.
-    pub(super) fn take(&mut self, max: usize) -> Option<Bytes> {
-        let count = self.made.len().min(max);
-        let piece = self.made.split_to(count);
-        if self.made.is_empty() {
-            // An idle session keeps no block.
-            self.made = BytesMut::new();
-        }
-        (count > 0).then(|| piece.freeze())
-    }
-
     /// Makes a frame that was counted when it became due.
-    fn push_owed(&mut self, command: Command, id: MuxId) {
-        self.push(Header::without_body(command, id));
+    fn make_owed(&mut self, command: Command, id: MuxId, room: &mut Room<'_>) {
+        room.push(Header::without_body(command, id));
         self.queued -= HEADER_LEN;
-    }
-
-    fn push(&mut self, header: Header) {
-        self.made.extend_from_slice(&header.encode());
     }
 }
 
@@ -136,23 +150,37 @@ impl fmt::Debug for Output {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_sent_leaves_no_memory_behind() {
+    /// Sends all of a stream in pieces of `max` bytes, and returns their lengths.
+    fn pieces(max: usize, data: &[u8]) -> Vec<usize> {
         let (mut output, mut stream, id) = (Output::default(), Stream::new(), MuxId(3));
         output.handle_stream(id, &mut stream, HEADER_LEN);
-        stream.push_unsent(&[0; 60 << 10]);
-        output.handle_stream(id, &mut stream, 60 << 10);
-        assert_eq!(output.len(), HEADER_LEN + (60 << 10));
-        let mut sent = 0;
+        stream.push_unsent(data);
+        output.handle_stream(id, &mut stream, data.len());
+        assert_eq!(output.len(), HEADER_LEN + data.len());
+        let mut lengths = Vec::new();
         while output.len() > 0 {
-            while let Some(turn) = output.poll_turn(1024) {
+            let mut message = BytesMut::new();
+            let mut room = Room::new(&mut message, max);
+            while let Some(turn) = output.poll_turn(&mut room) {
                 assert_eq!(turn, id);
-                output.make(id, &mut stream);
+                output.make(id, &mut stream, &mut room);
             }
-            sent += output.take(1024).map_or(0, |piece| piece.len());
-            assert!(output.made.len() <= FRAME_MAX + 2 * HEADER_LEN);
+            lengths.push(message.len());
         }
-        assert_eq!(sent, 3 * HEADER_LEN + (60 << 10));
-        assert_eq!((output.made.capacity(), output.turns.len(), stream.has_turn), (0, 0, false));
+        assert_eq!((output.turns.len(), stream.has_turn), (0, false));
+        lengths
+    }
+
+    #[test]
+    fn pieces_are_full_but_for_the_last_one() {
+        let lengths = pieces(1000, &[0; 5000]);
+        assert_eq!(lengths, [1000, 1000, 1000, 1000, 1000, 7 * HEADER_LEN]);
+    }
+
+    #[test]
+    fn a_room_too_small_for_a_frame_gets_the_smallest_there_is() {
+        assert_eq!(pieces(1, b"ab"), [HEADER_LEN, HEADER_LEN + 1, HEADER_LEN + 1]);
+        assert_eq!(pieces(HEADER_LEN + 1, b"ab"), [HEADER_LEN, HEADER_LEN + 1, HEADER_LEN + 1]);
+        assert_eq!(pieces(2 * HEADER_LEN + 1, b"ab"), [2 * HEADER_LEN + 1, HEADER_LEN + 1]);
     }
 }

@@ -213,10 +213,7 @@ impl Stream {
 
     /// Moves the oldest `count` bytes of data to the end of `target`.
     pub(super) fn take_unsent(&mut self, count: usize, target: &mut BytesMut) {
-        let start = target.len();
-        target.resize(start + count, 0);
-        let taken = self.unsent.read(&mut target[start..]);
-        target.truncate(start + taken);
+        self.unsent.read_into(count, target);
     }
 
     /// Returns whether the end is to be sent now: after all data.

@@ -195,8 +195,9 @@ impl Model {
     fn travel_up(&mut self, max: usize) {
         // A connection polls only what its window has room for.
         let max = max.min(WINDOW.saturating_sub(self.unacknowledged));
-        if let Some(piece) = self.rig.mux.poll_output(max) {
-            assert!((1..=max).contains(&piece.len()));
+        if let Some(piece) = self.rig.poll(max) {
+            // Nine bytes are the smallest frame of data.
+            assert!((1..=max.max(9)).contains(&piece.len()));
             self.unacknowledged += piece.len();
             self.up.extend_from_slice(&piece);
         } else {

@@ -4,6 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
+
 use crate::proto::connection::Step;
 use crate::proto::smux::{Mux, MuxConfig, MuxId};
 use crate::{Kind, Result};
@@ -63,9 +65,17 @@ impl Rig {
         assert!(matches!(self.mux.write(id, data, ROOM), Step::Done(count) if count == data.len()));
     }
 
+    /// Returns the payload of the next message.
+    pub(super) fn poll(&mut self, max: usize) -> Option<Vec<u8>> {
+        let mut message = BytesMut::from("before");
+        let length = self.mux.poll_output(max, &mut message);
+        assert_eq!(message.len(), 6 + length);
+        (length > 0).then(|| message[6..].to_vec())
+    }
+
     /// Returns all bytes that are to be sent now.
     pub(super) fn output(&mut self) -> Vec<u8> {
-        let output: Vec<u8> = std::iter::from_fn(|| self.mux.poll_output(MESSAGE)).flatten().collect();
+        let output: Vec<u8> = std::iter::from_fn(|| self.poll(MESSAGE)).flatten().collect();
         assert_eq!((self.mux.has_output(), self.mux.output_len()), (false, 0));
         output
     }
