@@ -6,6 +6,7 @@
 
 mod frame;
 mod keepalive;
+mod pieces;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 
 use frame::{Command, Decoder, Item, PAYLOAD_MAX};
 use keepalive::{Beat, Keepalive};
+pub(crate) use pieces::Pieces;
 
 /// How many bytes may wait in all streams together before no more input is read.
 pub(crate) const RECEIVE_MAX: usize = 4 << 20;
@@ -45,7 +47,7 @@ pub(crate) struct Smux {
 /// What has come in for one stream.
 #[derive(Debug, Default)]
 struct Stream {
-    data: BytesMut,
+    data: Pieces,
     /// The client has sent its FIN.
     is_finished: bool,
     is_in_news: bool,
@@ -118,17 +120,17 @@ impl Smux {
     }
 
     /// Takes up to `max` bytes that came in for a stream; `None` if there are none now.
-    pub(crate) fn read(&mut self, id: u32, max: usize) -> Option<Bytes> {
-        let stream = self.streams.get_mut(&id).filter(|stream| !stream.data.is_empty())?;
-        let data = stream.data.split_to(stream.data.len().min(max)).freeze();
-        self.received -= data.len();
+    pub(crate) fn read(&mut self, id: u32, max: usize) -> Option<Pieces> {
+        let stream = self.streams.get_mut(&id).filter(|stream| stream.data.has_remaining())?;
+        let data = stream.data.take_up_to(max);
+        self.received -= data.remaining();
         self.decode();
         Some(data)
     }
 
     /// Returns whether nothing more will come in for a stream, and all that came is read.
     pub(crate) fn has_ended(&self, id: u32) -> bool {
-        self.streams.get(&id).is_none_or(|stream| stream.is_finished && stream.data.is_empty())
+        self.streams.get(&id).is_none_or(|stream| stream.is_finished && !stream.data.has_remaining())
     }
 
     /// Returns whether streams should be written.
@@ -146,7 +148,7 @@ impl Smux {
     /// Closes a stream in both directions: says so, and forgets it with all that waits in it.
     pub(crate) fn close(&mut self, id: u32) {
         let Some(stream) = self.streams.remove(&id) else { return };
-        self.received -= stream.data.len();
+        self.received -= stream.data.remaining();
         if !self.is_closed {
             frame::write(&mut self.output, Command::Fin, id, &[]);
         }
@@ -190,8 +192,8 @@ impl Smux {
             }
             Item::Data(id, data) => {
                 if let Some(stream) = self.streams.get_mut(&id) {
-                    stream.data.extend_from_slice(&data);
                     self.received += data.len();
+                    stream.data.push(data);
                     self.announce(id);
                 }
             }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Sink, Stream, StreamExt};
+use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
@@ -22,6 +23,11 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = (1 << 20) + 256;
 
 /// How much may wait to be written before no more is taken from the agent. One message may exceed it.
 const OUTBOX_BYTES_MAX: usize = 256 * 1024;
+/// How much is read at once. The websocket library alone would read message by message while messages that it has
+/// read are still on their way: it can use its buffer again only when nothing points into it.
+const READ_BYTES: usize = 256 << 10;
+/// How much of it is passed to the library at once, which clears the space for it every time.
+const PASS_BYTES: usize = 32 << 10;
 /// How many messages are read in one go.
 const READ_BATCH: usize = 64;
 /// How long the far side may take to close after we have.
@@ -30,7 +36,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// A client's websocket.
 #[derive(Debug)]
 pub(crate) struct ClientSocket {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<BufReader<TcpStream>>,
     outbox: VecDeque<Message>,
     outbox_bytes: usize,
     is_flushed: bool,
@@ -52,8 +58,10 @@ impl ClientSocket {
     /// Takes over a connection on which HTTP has agreed on the websocket protocol; `read` is what was read too far.
     pub(crate) async fn accept(stream: TcpStream, read: Bytes) -> Self {
         let config = WebSocketConfig::default()
+            .read_buffer_size(PASS_BYTES)
             .max_message_size(Some(MESSAGE_BYTES_MAX))
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
+        let stream = BufReader::with_capacity(READ_BYTES, stream);
         let socket = WebSocketStream::from_partially_read(stream, read.to_vec(), Role::Server, Some(config)).await;
         Self { socket, outbox: VecDeque::new(), outbox_bytes: 0, is_flushed: true, received: Vec::new() }
     }
@@ -95,7 +103,7 @@ impl ClientSocket {
     /// Resets the connection: no close frame, no farewell.
     pub(crate) fn cut(self) {
         // Without lingering the kernel answers with a reset; if that can't be had, a plain end is abrupt enough.
-        let _ = self.socket.get_ref().set_zero_linger();
+        let _ = self.socket.get_ref().get_ref().set_zero_linger();
     }
 
     /// Writes what is queued, and says whether all of it went out within `limit`.

@@ -28,6 +28,8 @@ pub(crate) struct Far {
     pub(crate) echo: u16,
     /// The bare loop's receiver.
     pub(crate) bare_sink: SocketAddr,
+    /// The bare forward's receiver.
+    pub(crate) bare_port: SocketAddr,
     /// The bare loop's sender of 1 KiB messages.
     pub(crate) bare_source: SocketAddr,
 }
@@ -46,9 +48,9 @@ impl Far {
         let (endpoint, region, id, secret) = (line(), line(), line(), line());
         let mut address = || line().parse::<SocketAddr>().expect("an address");
         let (sink, source, echo) = (address().port(), address().port(), address().port());
-        let (bare_sink, bare_source) = (address(), address());
+        let (bare_sink, bare_port, bare_source) = (address(), address(), address());
         let client = client(endpoint, &region, (&id, &secret)).await;
-        Self { child, client, sink, source, echo, bare_sink, bare_source }
+        Self { child, client, sink, source, echo, bare_sink, bare_port, bare_source }
     }
 
     pub(crate) async fn stop(mut self) {
@@ -70,10 +72,12 @@ pub(crate) fn serve() {
         let emulator = emulator.start().await.expect("the emulator starts");
         println!("{}", emulator.endpoint_url());
         println!("{}\n{}\n{}", emulator.region(), emulator.access_key_id(), emulator.secret_access_key());
-        println!("{}", listen(sink).await);
+        let sink = listen(sink).await;
+        println!("{sink}");
         println!("{}", listen(source).await);
         println!("{}", listen(echo).await);
         println!("{}", listen(bare::receive).await);
+        println!("{}", listen(move |stream| bare::deliver(stream, sink)).await);
         println!("{}", firehose::start(BARE_MESSAGES, 1024));
         std::io::stdout().flush().expect("somebody reads");
         let mut end = String::new();

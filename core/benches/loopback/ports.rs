@@ -1,10 +1,11 @@
 //! Ports: bulk both ways against bare loops, the official pace, round trips, and many open streams.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ssmwire::{ByteStream, Client};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::far::{BARE_MESSAGES, Far, PACED};
 use crate::report::Report;
@@ -33,14 +34,17 @@ async fn bulk(far: &Far, report: &mut Report) {
     let forward = |port| far.client.forward(TARGET, port).start();
     let (sink, source) = (forward(far.sink).await.expect("starts"), forward(far.source).await.expect("starts"));
     let local = |forward: &ssmwire::Forward| TcpStream::connect(forward.local_addr().to_string());
-    let (mut up, mut dialled_up, mut down, mut dialled_down) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut up, mut up_relayed, mut dialled_up, mut down, mut dialled_down) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut cpu = [0.0; 2];
     for _ in 0..ROUNDS {
         let rate = |bytes: u64, seconds: f64| bytes as f64 / 1e6 / seconds;
         let bare = rate(UPLOAD, timed(bare::send_all(far.bare_sink, (UPLOAD >> 14) as i64, 16 << 10)).await);
+        let relayed = rate(UPLOAD, timed(bare_forward(far.bare_port)).await);
         let start = process::cpu_seconds();
         up.push((rate(UPLOAD, timed(upload(local(&sink).await.expect("connects"), UPLOAD)).await), bare));
         cpu[0] += process::cpu_seconds() - start;
+        up_relayed.push((up[up.len() - 1].0, relayed));
         dialled_up.push((rate(UPLOAD, timed(upload(dial(&far.client, far.sink).await, UPLOAD)).await), bare));
         let bare = rate(DOWNLOAD, timed(bare::read_all(far.bare_source)).await);
         let start = process::cpu_seconds();
@@ -48,14 +52,15 @@ async fn bulk(far: &Far, report: &mut Report) {
         cpu[1] += process::cpu_seconds() - start;
         dialled_down.push((rate(DOWNLOAD, timed(download(dial(&far.client, far.source).await, DOWNLOAD)).await), bare));
     }
-    for (what, rates) in [
-        ("upload through a forward", &up),
-        ("upload through dial", &dialled_up),
-        ("download through a forward", &down),
-        ("download through dial", &dialled_down),
+    for (what, other, rates) in [
+        ("upload through a forward", "bare loop", &up),
+        ("the same", "bare forward", &up_relayed),
+        ("upload through dial", "bare loop", &dialled_up),
+        ("download through a forward", "bare loop", &down),
+        ("download through dial", "bare loop", &dialled_down),
     ] {
         let (ours, bare): (Vec<_>, Vec<_>) = rates.iter().copied().unzip();
-        report.add_rates(what, &ours, &bare);
+        report.add_rates_beside(other, what, &ours, &bare);
     }
     let gigabytes = |bytes: u64| bytes as f64 * ROUNDS as f64 / 1e9;
     report.add(
@@ -65,6 +70,16 @@ async fn bulk(far: &Far, report: &mut Report) {
     );
     sink.close().await;
     source.close().await;
+}
+
+/// The bare loop between a local connection and one at the far end, which is what a forward has to do besides.
+async fn bare_forward(gateway: SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let local = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connects");
+    // A task of its own, as a forward's is.
+    let forward = tokio::spawn(bare::forward(listener, gateway, UPLOAD + 8));
+    upload(local, UPLOAD).await;
+    forward.await.expect("it went well");
 }
 
 /// The official pace: what it allows is measured by the bare timer that makes it.

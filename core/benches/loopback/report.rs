@@ -31,11 +31,16 @@ impl Report {
 
     /// Adds rates in MB/s, each beside the bare loop's of the same round.
     pub(crate) fn add_rates(&mut self, what: &str, ours: &[f64], bare: &[f64]) {
+        self.add_rates_beside("bare loop", what, ours, bare);
+    }
+
+    /// Adds rates in MB/s, each beside another one of the same round.
+    pub(crate) fn add_rates_beside(&mut self, other: &str, what: &str, ours: &[f64], bare: &[f64]) {
         let ratios: Vec<_> = ours.iter().zip(bare).map(|(ours, bare)| ours / bare * 100.0).collect();
         let ratio = |share| percentile(ratios.clone(), share);
         let (middle, beside) = (percentile(ours.to_vec(), 0.5), percentile(bare.to_vec(), 0.5));
         let reached = format!("{:.0} % ({:.0} to {:.0}), {middle:.0} MB/s", ratio(0.5), ratio(0.0), ratio(1.0));
-        self.add(what, reached, format!("bare loop {beside:.0} MB/s"));
+        self.add(what, reached, format!("{other} {beside:.0} MB/s"));
         self.bars.push(Bar { what: what.to_owned(), ours: middle, bare: beside });
     }
 

@@ -10,7 +10,7 @@ use crate::proto::connection::Step;
 use crate::{Error, Kind, Result};
 
 /// Bytes that one stream may have queued while the send window has room.
-pub(super) const QUEUE_MAX: usize = 64 << 10;
+pub(super) const QUEUE_MAX: usize = 256 << 10;
 /// Bytes that a stream may queue though the window has no room, because others fill it: its turn would never come if
 /// it had nothing queued. The same as what it may send in a turn.
 pub(super) const RESERVE: usize = 4 << 10;

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use ssmwire::proto::PayloadType;
 use ssmwire::proto::payload::Flag;
 use tokio::sync::mpsc;
@@ -18,21 +17,21 @@ use super::destination::Destination;
 use super::pace::Pace;
 use super::tunnel::{self, Progress, Received};
 use super::{Chunk, Ending, Input, TaskStatus, ended};
-use crate::smux::Smux;
+use crate::smux::{Pieces, Smux};
 
 /// How many streams may be connected at a time. More wait to be accepted.
 const STREAMS_MAX: usize = 4_096;
-/// How many bytes a connection is given at a time, as the official agent writes them.
-const WRITE_MAX: usize = 32 << 10;
+/// How many bytes a connection is given at a time: as the official agent writes them, and as a fast one does.
+const WRITE_MAX: (usize, usize) = (32 << 10, 256 << 10);
 /// How many pieces of news may wait from all connections.
 const NEWS_MAX: usize = 8;
 
-/// Serves the client's streams until the session ends. With `dials_in_turn` a stream waits for those before it to be
-/// connected, as the official agent's do.
+/// Serves the client's streams until the session ends. If `is_faithful`, a stream waits for those before it to be
+/// connected, and connections are given no more at a time than the official agent's.
 pub(super) async fn run(
     destination: Destination,
     keeps_alive: bool,
-    dials_in_turn: bool,
+    is_faithful: bool,
     mut pace: Pace,
     ends: (mpsc::Receiver<Input>, mpsc::Sender<Chunk>),
 ) -> Ending {
@@ -41,7 +40,8 @@ pub(super) async fn run(
     let (received, mut from_connections) = mpsc::channel(NEWS_MAX);
     let connections = Connections {
         destination: Arc::new(destination),
-        dials_in_turn,
+        dials_in_turn: is_faithful,
+        write_max: if is_faithful { WRITE_MAX.0 } else { WRITE_MAX.1 },
         dialling: 0,
         tunnels: HashMap::new(),
         tasks: JoinSet::new(),
@@ -58,11 +58,20 @@ pub(super) async fn run(
         let deadline = session.smux.deadline();
         let sends = session.has_output() && !pace.is_resting();
         tokio::select! {
-            input = input.recv(), if session.smux.wants_input() => match input {
-                Some(Input::Data(data)) => session.smux.handle_input(data),
-                Some(Input::Flag(Flag::TerminateSession)) | None => return Ending::Terminated,
-                Some(Input::Flag(_) | Input::Size(_)) => {}
-            },
+            first = input.recv(), if session.smux.wants_input() => {
+                let mut next = first;
+                while let Some(taken) = next {
+                    match taken {
+                        Input::Data(data) => session.smux.handle_input(data),
+                        Input::Flag(Flag::TerminateSession) => return Ending::Terminated,
+                        Input::Flag(_) | Input::Size(_) => {}
+                    }
+                    next = if session.smux.wants_input() { input.try_recv().ok() } else { None };
+                }
+                if input.is_closed() && input.is_empty() {
+                    return Ending::Terminated;
+                }
+            }
             Some(news) = progressed.recv() => session.handle_progress(news),
             Some(news) = from_connections.recv(), if session.smux.wants_output() => session.handle_received(news),
             permit = output.reserve(), if sends => {
@@ -131,7 +140,7 @@ impl Session {
     fn feed(&mut self, id: u32) {
         let Some(tunnel) = self.connections.tunnels.get_mut(&id) else { return };
         let Some(to_connection) = tunnel.to_connection.as_ref().filter(|_| tunnel.is_idle) else { return };
-        if let Some(data) = self.smux.read(id, WRITE_MAX) {
+        if let Some(data) = self.smux.read(id, self.connections.write_max) {
             tunnel.is_idle = false;
             // It fails when the connection has just ended, and then nobody is left to take it.
             let _ = to_connection.try_send(data);
@@ -163,6 +172,7 @@ impl Session {
 struct Connections {
     destination: Arc<Destination>,
     dials_in_turn: bool,
+    write_max: usize,
     /// How many are being opened.
     dialling: usize,
     tunnels: HashMap<u32, Tunnel>,
@@ -174,7 +184,7 @@ struct Connections {
 /// The way to a connection.
 struct Tunnel {
     /// Gone once the client has closed the stream.
-    to_connection: Option<mpsc::Sender<Bytes>>,
+    to_connection: Option<mpsc::Sender<Pieces>>,
     /// It takes bytes: it is connected, and has taken those before.
     is_idle: bool,
 }

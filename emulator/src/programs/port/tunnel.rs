@@ -10,6 +10,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 
 use super::destination::Destination;
+use crate::smux::Pieces;
 
 /// How many bytes are read from a connection at a time, as the official agent reads them.
 const READ_MAX: usize = 32 << 10;
@@ -41,7 +42,7 @@ pub(super) enum Received {
 pub(super) async fn carry(
     id: u32,
     destination: Arc<Destination>,
-    mut from_client: mpsc::Receiver<Bytes>,
+    mut from_client: mpsc::Receiver<Pieces>,
     progress: mpsc::Sender<Progress>,
     received: mpsc::Sender<Received>,
 ) {
@@ -75,11 +76,11 @@ async fn read(id: u32, mut reader: ReadHalf<'_>, received: &mpsc::Sender<Receive
 async fn write(
     id: u32,
     mut writer: WriteHalf<'_>,
-    from_client: &mut mpsc::Receiver<Bytes>,
+    from_client: &mut mpsc::Receiver<Pieces>,
     progress: &mpsc::Sender<Progress>,
 ) {
-    while let Some(data) = from_client.recv().await {
-        if writer.write_all(&data).await.is_err() {
+    while let Some(mut data) = from_client.recv().await {
+        if writer.write_all_buf(&mut data).await.is_err() {
             // Its reader learns it too, and may have something left to read.
             return std::future::pending().await;
         }
