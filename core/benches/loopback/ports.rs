@@ -34,8 +34,8 @@ async fn bulk(far: &Far, report: &mut Report) {
     let forward = |port| far.client.forward(TARGET, port).start();
     let (sink, source) = (forward(far.sink).await.expect("starts"), forward(far.source).await.expect("starts"));
     let local = |forward: &ssmwire::Forward| TcpStream::connect(forward.local_addr().to_string());
-    let (mut up, mut up_relayed, mut dialled_up, mut down, mut dialled_down) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut up, mut up_relayed, mut dialled_up, mut dialled_up_delivered, mut down, mut dialled_down) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut cpu = [0.0; 2];
     for _ in 0..ROUNDS {
         let rate = |bytes: u64, seconds: f64| bytes as f64 / 1e6 / seconds;
@@ -45,7 +45,9 @@ async fn bulk(far: &Far, report: &mut Report) {
         up.push((rate(UPLOAD, timed(upload(local(&sink).await.expect("connects"), UPLOAD)).await), bare));
         cpu[0] += process::cpu_seconds() - start;
         up_relayed.push((up[up.len() - 1].0, relayed));
+        let delivered = timed(bare::send_all(far.bare_port, (UPLOAD >> 14) as i64, 16 << 10)).await;
         dialled_up.push((rate(UPLOAD, timed(upload(dial(&far.client, far.sink).await, UPLOAD)).await), bare));
+        dialled_up_delivered.push((dialled_up[dialled_up.len() - 1].0, rate(UPLOAD, delivered)));
         let bare = rate(DOWNLOAD, timed(bare::read_all(far.bare_source)).await);
         let start = process::cpu_seconds();
         down.push((rate(DOWNLOAD, timed(download(local(&source).await.expect("connects"), DOWNLOAD)).await), bare));
@@ -56,6 +58,7 @@ async fn bulk(far: &Far, report: &mut Report) {
         ("upload through a forward", "bare loop", &up),
         ("the same", "bare forward", &up_relayed),
         ("upload through dial", "bare loop", &dialled_up),
+        ("the same", "bare loop to a port", &dialled_up_delivered),
         ("download through a forward", "bare loop", &down),
         ("download through dial", "bare loop", &dialled_down),
     ] {
@@ -124,9 +127,10 @@ async fn round_trips(far: &Far, report: &mut Report) {
     for stream in [&plain, &forwarded] {
         stream.set_nodelay(true).expect("nodelay");
     }
-    let plain = echo_times(plain).await;
-    let forwarded = echo_times(forwarded).await;
-    let dialled = echo_times(dialled).await;
+    // Each in a task, as applications have them: the runtime's own thread is woken more slowly.
+    let plain = tokio::spawn(echo_times(plain)).await.expect("no panic");
+    let forwarded = tokio::spawn(echo_times(forwarded)).await.expect("no panic");
+    let dialled = tokio::spawn(echo_times(dialled)).await.expect("no panic");
     report.add(
         "round trip of 64 bytes, median",
         format!("forward {:.3} ms more, dial {:.3} ms more", forwarded - plain, dialled - plain),
