@@ -68,6 +68,15 @@ pub(super) struct Pump {
     has_heard: bool,
     is_lost: bool,
     flushed_at: Instant,
+    answers: Answers,
+}
+
+/// Whether those who were given something have had the time to answer before what is owed to the far side is flushed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answers {
+    NotExpected,
+    Expected,
+    Awaited,
 }
 
 /// A data key that is being asked for. It outlives the websocket: the answer is still wanted on the next one.
@@ -85,6 +94,7 @@ impl Pump {
             has_heard: false,
             is_lost: false,
             flushed_at: clock::now(),
+            answers: Answers::NotExpected,
         }
     }
 
@@ -170,7 +180,17 @@ impl Pump {
             let deadline = [turn.deadline, goal_deadline].into_iter().flatten().min();
             let is_due = deadline.is_some_and(|at| self.poll_timer(cx, at));
             let has_work = taken > 0 || has_key || is_due || turn.wants_transmit && has_room;
+            if taken > 0 && self.answers == Answers::NotExpected {
+                self.answers = Answers::Expected;
+            }
             if !has_work {
+                // Who has just been given something may answer at once, and then the answer goes with the acknowledge.
+                if self.answers == Answers::Expected {
+                    self.answers = Answers::Awaited;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                self.answers = Answers::NotExpected;
                 // Only here, when nothing more comes at once: a flush for every batch would cost more than the batch.
                 return match self.poll_flush(cx) {
                     Ok(_) => Poll::Pending,
