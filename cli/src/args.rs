@@ -1,5 +1,7 @@
 //! The command line: what can be said, and nothing about what it does.
 
+use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -69,6 +71,11 @@ pub(crate) enum Command {
     Dial(DialOptions),
     /// Serve an emulator of Session Manager on loopback, until interrupted
     Emulator(EmulatorOptions),
+    /// Carry a session that the AWS CLI has started, as the session-manager-plugin does
+    #[command(disable_help_flag = true)]
+    Plugin(PluginOptions),
+    /// Put this program on PATH under the name session-manager-plugin, for the AWS CLI
+    InstallPlugin(InstallPluginOptions),
 }
 
 /// The options of `start-session`: the AWS CLI's.
@@ -209,12 +216,44 @@ pub(crate) struct EmulatorOptions {
     pub(crate) json: bool,
 }
 
+/// The arguments of `plugin`: the official plugin's.
+#[derive(Args)]
+pub(crate) struct PluginOptions {
+    /// What the AWS CLI passes to the session-manager-plugin
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+impl fmt::Debug for PluginOptions {
+    /// Not the arguments: the first one can be the response, with the session's token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PluginOptions").finish_non_exhaustive()
+    }
+}
+
+/// The options of `install-plugin`.
+#[derive(Debug, Args)]
+pub(crate) struct InstallPluginOptions {
+    /// The folder to put it in; without one, this program's own or ~/.local/bin, whichever is on PATH
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+    /// Replace a session-manager-plugin that is there and not ours
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
 impl CommandLine {
+    /// Makes the command line of a program that was started under the plugin's name.
+    pub(crate) fn of_plugin(arguments: Vec<OsString>) -> Self {
+        let command = Command::Plugin(PluginOptions { arguments });
+        Self { service: ServiceOptions::default(), debug: false, command }
+    }
+
     /// Parses the arguments; the first one is the program's name.
     pub(crate) fn parse_from<I, T>(args: I) -> Result<Self, clap::Error>
     where
         I: IntoIterator<Item = T>,
-        T: Into<std::ffi::OsString> + Clone,
+        T: Into<OsString> + Clone,
     {
         let line = <Self as Parser>::try_parse_from(args)?;
         // Not rules of the parser's, which sees neither conflicts between options before and after the command nor parts
@@ -238,13 +277,16 @@ impl CommandLine {
     fn useless_option(&self) -> Option<(&'static str, &'static str)> {
         let service = &self.service;
         let is_emulator = matches!(self.command, Command::Emulator(_));
-        let beside = match (is_emulator, service.local) {
-            (true, _) => "emulator",
+        let beside = match (&self.command, service.local) {
+            (Command::Emulator(_), _) => "emulator",
+            (Command::Plugin(_), _) => "plugin",
+            (Command::InstallPlugin(_), _) => "install-plugin",
             (_, true) => "--local",
             _ => return None,
         };
+        let takes_none = beside != "--local";
         let given = [
-            ("--local", service.local && is_emulator),
+            ("--local", service.local && takes_none),
             ("--region", service.region.is_some() && !is_emulator),
             ("--profile", service.profile.is_some()),
             ("--endpoint-url", service.endpoint_url.is_some()),

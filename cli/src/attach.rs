@@ -28,6 +28,7 @@ pub(crate) async fn attach(client: &Client, request: StartSession, signals: &mut
         _ => false,
     };
     if is_forward {
+        signals.during(port_session::say_start(session.id())).await?;
         return port_session::serve(client, request, session, signals).await;
     }
     signals.during(stay(&session, terminal.as_ref())).await
@@ -93,7 +94,7 @@ async fn interact(session: &Session, terminal: Option<&Terminal>) -> Result<(), 
 }
 
 /// Tells the far side the terminal's size whenever it changes.
-async fn follow_terminal(session: &Session, terminal: Option<(&Terminal, &RawMode)>) -> Result<Infallible> {
+pub(crate) async fn follow_terminal(session: &Session, terminal: Option<(&Terminal, &RawMode)>) -> Result<Infallible> {
     let Some((terminal, raw)) = terminal else { return pending().await };
     let mut resized = signals::listen(SignalKind::window_change())?;
     let mut continued = signals::listen(SignalKind::from_raw(Signal::CONT.as_raw()))?;

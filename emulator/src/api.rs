@@ -9,7 +9,7 @@ mod input;
 mod keys;
 mod nodes;
 mod running;
-mod start_session;
+pub(crate) mod start_session;
 
 use std::future::pending;
 use std::sync::Arc;

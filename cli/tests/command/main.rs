@@ -2,7 +2,10 @@
 
 mod emulator;
 mod far_end;
+mod handover;
 mod pipes;
+mod plugin;
+mod plugin_sessions;
 mod port_sessions;
 mod ports;
 mod program;
