@@ -63,6 +63,8 @@ pub(crate) enum Command {
     StartSession(StartSessionOptions),
     /// Open a shell on a target
     Shell(ShellOptions),
+    /// Run a command in a container of an ECS task, in a terminal, as `aws ecs execute-command` does
+    EcsExec(EcsExecOptions),
     /// Run a command on targets; its output, its errors and its exit code come back apart
     Run(RunOptions),
     /// Forward a local port to a port of a target, or to one that the target reaches, until interrupted
@@ -116,6 +118,23 @@ pub(crate) struct ShellOptions {
     /// Why, for the audit log
     #[arg(long)]
     pub(crate) reason: Option<String>,
+}
+
+/// The options of `ecs-exec`: those of `aws ecs execute-command`.
+#[derive(Debug, Args)]
+pub(crate) struct EcsExecOptions {
+    /// The cluster's name or ARN; without one, the account's `default`
+    #[arg(long)]
+    pub(crate) cluster: Option<String>,
+    /// The task's id or ARN
+    #[arg(long)]
+    pub(crate) task: String,
+    /// The container; a task that has one only can do without
+    #[arg(long)]
+    pub(crate) container: Option<String>,
+    /// What to run
+    #[arg(long, default_value = "sh")]
+    pub(crate) command: String,
 }
 
 /// The options of `run`.
@@ -205,6 +224,12 @@ pub(crate) struct EmulatorOptions {
     /// A target that this machine plays; can be repeated
     #[arg(long, value_name = "ID", default_value = "local")]
     pub(crate) target: Vec<String>,
+    /// A container of an ECS task that this machine plays; can be repeated
+    #[arg(long, value_name = "CLUSTER/TASK/CONTAINER", value_parser = ecs_container)]
+    pub(crate) ecs_container: Vec<[String; 3]>,
+    /// The KMS key that encrypts the sessions of containers
+    #[arg(long, value_name = "NAME")]
+    pub(crate) ecs_kms_key: Option<String>,
     /// A KMS key that there is, such as alias/test; can be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) kms_key: Vec<String>,
@@ -300,6 +325,11 @@ impl CommandLine {
 fn conflict(option: &str, beside: &str) -> clap::Error {
     let message = format!("the argument '{option}' cannot be used with '{beside}'");
     CommandLine::command().error(clap::error::ErrorKind::ArgumentConflict, message)
+}
+
+fn ecs_container(text: &str) -> Result<[String; 3], &'static str> {
+    let parts: Vec<String> = text.split('/').map(str::to_owned).collect();
+    parts.try_into().map_err(|_| "not `CLUSTER/TASK/CONTAINER`")
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -400,6 +430,15 @@ mod tests {
         {
             parse(line).expect(line);
         }
+    }
+
+    #[test]
+    fn the_plugin_has_all_arguments_for_itself_and_shows_none() {
+        let line = parse("ssmwire plugin {token} --region -h --version StartSession").expect("valid");
+        assert!(!format!("{line:?}").contains("token"), "{line:?}");
+        assert_eq!(line.service.region, None);
+        let Command::Plugin(options) = line.command else { panic!("another command") };
+        assert_eq!(options.arguments, ["{token}", "--region", "-h", "--version", "StartSession"]);
     }
 
     #[test]

@@ -26,6 +26,13 @@ pub(crate) async fn serve(
         let agent = AgentProfile { is_faithful: options.faithful, ..local::this_machine() };
         builder = builder.target(target, agent);
     }
+    for [cluster, task, container] in &options.ecs_container {
+        let agent = AgentProfile { is_faithful: options.faithful, ..local::this_machine() };
+        builder = builder.ecs_container(cluster, task, container, agent);
+    }
+    if let Some(name) = &options.ecs_kms_key {
+        builder = builder.ecs_kms_key(name);
+    }
     for name in &options.kms_key {
         builder = builder.kms_key(name);
     }

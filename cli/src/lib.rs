@@ -129,6 +129,10 @@ async fn perform(line: CommandLine) -> Result<Exit, Halt> {
             let work = async |client: &Client, signals: &mut Signals| signals.during(dial::dial(client, options)).await;
             with_service(&line.service, &mut signals, work).await
         }
+        Command::EcsExec(options) => {
+            let work = async |client: &Client, signals: &mut Signals| attach::execute(client, options, signals).await;
+            with_service(&line.service, &mut signals, work).await
+        }
         Command::Shell(options) => {
             let request = start_session::shell(options);
             let work = async |client: &Client, signals: &mut Signals| attach::attach(client, request, signals).await;

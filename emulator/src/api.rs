@@ -1,9 +1,10 @@
-//! The AWS APIs: SSM and KMS over JSON 1.1, `POST /` (PROTOCOL §1.1).
+//! The AWS APIs: SSM, KMS and what ECS Exec needs of ECS, over JSON 1.1, `POST /` (PROTOCOL §1.1).
 //!
 //! This file takes a call from its bytes to its operation and back; each operation has a file below. Knows nothing of
 //! what sessions carry.
 
 mod describe_sessions;
+mod ecs;
 mod error;
 mod input;
 mod keys;
@@ -53,6 +54,8 @@ operations! {
     "AmazonSSM.DescribeSessions" => "DescribeSessions", describe_sessions::describe;
     "AmazonSSM.GetConnectionStatus" => "GetConnectionStatus", nodes::connection_status;
     "AmazonSSM.DescribeInstanceInformation" => "DescribeInstanceInformation", nodes::describe;
+    "AmazonEC2ContainerServiceV20141113.ExecuteCommand" => "ExecuteCommand", ecs::execute_command;
+    "AmazonEC2ContainerServiceV20141113.DescribeTasks" => "DescribeTasks", ecs::describe_tasks;
     "TrentService.GenerateDataKey" => "GenerateDataKey", keys::generate_data_key;
     "TrentService.Decrypt" => "Decrypt", keys::decrypt;
 }
@@ -111,9 +114,9 @@ async fn call(service: &Arc<Service>, request: Request<Body>) -> Result<Value, U
     let body = timeout(BODY_WAIT, to_bytes(body, BODY_MAX)).await;
     let body = body.map_err(|_| ApiError::new("RequestTimeout", "the request did not come in time"))?;
     let body = body.map_err(|_| ApiError::new("RequestEntityTooLarge", "the request is too large"))?;
+    let signed = Signed { method: head.method.as_str(), uri: &head.uri, headers: &head.headers, body: &body };
     let (name, run) = operation(&head.headers)?;
     service.requests.count(name);
-    let signed = Signed { method: head.method.as_str(), uri: &head.uri, headers: &head.headers, body: &body };
     service.verify(&signed)?;
     suffer(service, name).await?;
     let authority = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());

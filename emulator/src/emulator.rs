@@ -51,7 +51,7 @@ impl Emulator {
         self.0.address
     }
 
-    /// Returns the endpoint of its SSM and KMS APIs, such as `http://127.0.0.1:41234`.
+    /// Returns the endpoint of its APIs, such as `http://127.0.0.1:41234`.
     pub fn endpoint_url(&self) -> String {
         format!("http://{}", self.0.address)
     }
@@ -76,6 +76,7 @@ impl Emulator {
         vec![
             ("AWS_ACCESS_KEY_ID", self.access_key_id().to_owned()),
             ("AWS_DEFAULT_REGION", self.region().to_owned()),
+            ("AWS_ENDPOINT_URL_ECS", self.endpoint_url()),
             ("AWS_ENDPOINT_URL_KMS", self.endpoint_url()),
             ("AWS_ENDPOINT_URL_SSM", self.endpoint_url()),
             ("AWS_REGION", self.region().to_owned()),

@@ -47,6 +47,11 @@ impl<'a> Handover<'a> {
         command
     }
 
+    /// Makes the call as old versions of the AWS CLI made it, which told no more.
+    pub(crate) fn plugin_of_an_old_cli(&self) -> Command {
+        self.service.client(&["plugin", &self.response, "eu-west-1", "StartSession"])
+    }
+
     fn call(&self, response: &str) -> Command {
         let endpoint = self.service.emulator.endpoint_url();
         let request = self.request.to_string();

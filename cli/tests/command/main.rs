@@ -1,5 +1,6 @@
 //! The built command, run as its users run it.
 
+mod ecs;
 mod emulator;
 mod far_end;
 mod handover;

@@ -255,3 +255,21 @@ fn an_encrypted_shell_opens_if_the_target_is_known() {
     assert!(said.contains("44 is it") && said.contains("encrypted"), "{said}");
     assert_eq!(service.emulator.requests().get("GenerateDataKey"), Some(&1));
 }
+
+#[test]
+fn an_old_cli_which_tells_no_target_has_no_encrypted_sessions() {
+    let service = Service::start(Emulator::builder().default_shell_kms_key("alias/test"));
+    let handover = Handover::of(&service, json!({"Target": "local"}));
+    let output = handover.plugin_of_an_old_cli().output().expect("the program starts");
+    let told = text(&output.stderr);
+    let expected =
+        "error: Installed version of CLI does not support Session Manager encryption feature. Please upgrade ";
+    assert!(told.starts_with(expected), "{told}");
+    assert_eq!(output.status.code(), Some(255));
+    service.expect_that_nothing_runs();
+
+    let service = Service::start(Emulator::builder());
+    let handover = Handover::of(&service, json!({"Target": "local"}));
+    let output = handover.plugin_of_an_old_cli().output().expect("the program starts");
+    assert_eq!((text(&output.stderr), output.status.code()), (String::new(), Some(0)));
+}

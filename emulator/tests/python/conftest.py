@@ -10,6 +10,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
+CLUSTER = "web"
+TASK = "0123456789abcdef0123456789abcdef"
 CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
 
 
@@ -18,6 +20,7 @@ def environment():
     """The environment variables that the emulator wants its clients to have."""
     read_fd, write_fd = os.pipe()
     command = [os.environ["SSMWIRE"], "emulator", "--port", "0", "--ready-fd", str(write_fd), "--kms-key", "alias/test"]
+    command += ["--ecs-kms-key", "alias/test", *(f"--ecs-container={CLUSTER}/{TASK}/{name}" for name in ("app", "log"))]
     emulator = subprocess.Popen(command, pass_fds=[write_fd])
     os.close(write_fd)
     variables = {}
@@ -51,6 +54,17 @@ def client(environment, monkeypatch):
 @pytest.fixture
 def ssm(client):
     return client("ssm")
+
+
+@pytest.fixture
+def ecs(client):
+    return client("ecs")
+
+
+@pytest.fixture
+def ecs_task():
+    """The task of the emulator, with its containers `app` and `log`."""
+    return {"cluster": CLUSTER, "task": TASK}
 
 
 @pytest.fixture
