@@ -233,6 +233,9 @@ pub(crate) struct EmulatorOptions {
     /// A KMS key that there is, such as alias/test; can be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) kms_key: Vec<String>,
+    /// A file of faults: {"faults": [{"fault": "cut_client_after", "bytes": 65536, "times": 2}, …]}
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scenario: Option<PathBuf>,
     /// Be as slow as the official agent is
     #[arg(long)]
     pub(crate) faithful: bool,

@@ -45,5 +45,5 @@ pub use builder::EmulatorBuilder;
 pub use channel::AgentProfile;
 pub use ecs::target as ecs_target;
 pub use emulator::Emulator;
-pub use faults::{ApiFault, Direction, Disturbance, Faults, Scope};
+pub use faults::{ApiFault, Direction, Disturbance, Faults, Scope, Script};
 pub use sessions::{SessionInfo, SessionStatus};
