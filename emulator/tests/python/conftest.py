@@ -3,12 +3,17 @@
 The environment variable SSMWIRE names the `ssmwire` command.
 """
 
+import json
 import os
 import subprocess
 
 import boto3
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.httpsession import URLLib3Session
 
 CLUSTER = "web"
 TASK = "0123456789abcdef0123456789abcdef"
@@ -34,6 +39,23 @@ def environment():
     yield variables
     emulator.terminate()
     assert emulator.wait(timeout=20) == 0
+
+
+@pytest.fixture
+def apply_faults(environment):
+    """Makes the emulator apply faults, by a signed call of its own."""
+
+    def apply(*faults):
+        body = json.dumps({"faults": faults})
+        headers = {"X-Amz-Target": "SsmwireEmulator.ApplyFaults", "Content-Type": "application/x-amz-json-1.1"}
+        request = AWSRequest("POST", environment["AWS_ENDPOINT_URL_SSM"] + "/", headers=headers, data=body)
+        credentials = Credentials(environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"])
+        SigV4Auth(credentials, "ssm", environment["AWS_REGION"]).add_auth(request)
+        answer = URLLib3Session().send(request.prepare())
+        assert answer.status_code == 200, answer.text
+        return json.loads(answer.text)["Sessions"]
+
+    return apply
 
 
 @pytest.fixture
