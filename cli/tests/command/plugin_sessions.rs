@@ -11,7 +11,7 @@ use ssmwire_emulator::Emulator;
 
 use super::far_end::{echo, listen, noise, refusing};
 use super::handover::Handover;
-use super::program::{PATIENCE, text};
+use super::program::{PATIENCE, send, text};
 use super::running::{Running, connect};
 use super::screen::Screen;
 use super::service::Service;
@@ -133,7 +133,40 @@ fn a_session_that_can_not_be_resumed_has_timed_out() {
 }
 
 #[test]
-fn piped_input_runs_to_its_end_and_a_lone_line_feed_stays_one() {
+fn a_lone_line_feed_stays_one() {
+    let service = Service::start(Emulator::builder());
+    let handover = Handover::of(&service, json!({"Target": "local", "DocumentName": "Emulator-Echo"}));
+    let mut child = handover.plugin(true).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
+    let (mut stdin, mut stdout) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+    let mut expect = |expected: &[u8]| {
+        let mut seen = vec![0; expected.len()];
+        stdout.read_exact(&mut seen).expect("more comes");
+        assert_eq!(text(&seen), text(expected));
+    };
+    expect(format!("\nStarting session with SessionId: {}\n", handover.session_id).as_bytes());
+    for piece in [&b"\n"[..], b"\r", b"\n"] {
+        stdin.write_all(piece).expect("taken");
+        expect(piece);
+    }
+    send(&child, Signal::TERM);
+    assert_eq!(child.wait().expect("ended").code(), Some(143));
+    service.expect_that_nothing_runs();
+}
+
+#[test]
+fn a_gateway_that_refuses_is_an_error_and_the_session_is_ended_before() {
+    let service = Service::start(Emulator::builder());
+    let handover = Handover::of(&service, json!({"Target": "local"}));
+    service.emulator.faults().refuse_upgrades(ssmwire_emulator::Scope::All, u32::MAX);
+    let output = handover.plugin(true).stdin(Stdio::null()).output().expect("the program starts");
+    assert_eq!(text(&output.stdout), format!("\nStarting session with SessionId: {}\n", handover.session_id));
+    assert!(text(&output.stderr).starts_with("error: "), "{}", text(&output.stderr));
+    assert_eq!(output.status.code(), Some(255));
+    assert_eq!(service.emulator.requests().get("TerminateSession"), Some(&1));
+}
+
+#[test]
+fn piped_input_runs_to_its_end() {
     let service = Service::start(Emulator::builder());
     let said = output(&service, json!({"Target": "local"}), b"echo $((40 + 2)) is it\n");
     assert!(said.contains("42 is it"), "{said}");
