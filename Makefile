@@ -51,6 +51,9 @@ bench: ## measure, and write benches/RESULTS.md; figures are ratios within one r
 docs: ## the API documentation
 	$(CARGO) doc --locked --no-deps -p ssmwire -p ssmwire-emulator
 
+install: ## the command, for yourself; `ssmwire install-plugin` makes it the AWS CLI's plugin, too
+	$(CARGO) install --locked --path cli
+
 dist: ## the small, slow-to-build command for packages
 	$(CARGO) build --locked --profile dist -p ssmwire-cli
 
@@ -59,4 +62,4 @@ $(VENV)/ready: emulator/tests/python/requirements.txt
 	$(VENV)/bin/pip install -q -r $<
 	touch $@
 
-.PHONY: help demo build test check rust-test sim soak conformance servers fuzz-smoke bench docs dist
+.PHONY: help demo build test check rust-test sim soak conformance servers fuzz-smoke bench docs install dist

@@ -1,5 +1,7 @@
 //! The command line: what can be said, and nothing about what it does.
 
+use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -61,6 +63,8 @@ pub(crate) enum Command {
     StartSession(StartSessionOptions),
     /// Open a shell on a target
     Shell(ShellOptions),
+    /// Run a command in a container of an ECS task, in a terminal, as `aws ecs execute-command` does
+    EcsExec(EcsExecOptions),
     /// Run a command on targets; its output, its errors and its exit code come back apart
     Run(RunOptions),
     /// Forward a local port to a port of a target, or to one that the target reaches, until interrupted
@@ -69,6 +73,11 @@ pub(crate) enum Command {
     Dial(DialOptions),
     /// Serve an emulator of Session Manager on loopback, until interrupted
     Emulator(EmulatorOptions),
+    /// Carry a session that the AWS CLI has started, as the session-manager-plugin does
+    #[command(disable_help_flag = true)]
+    Plugin(PluginOptions),
+    /// Put this program on PATH under the name session-manager-plugin, for the AWS CLI
+    InstallPlugin(InstallPluginOptions),
 }
 
 /// The options of `start-session`: the AWS CLI's.
@@ -109,6 +118,23 @@ pub(crate) struct ShellOptions {
     /// Why, for the audit log
     #[arg(long)]
     pub(crate) reason: Option<String>,
+}
+
+/// The options of `ecs-exec`: those of `aws ecs execute-command`.
+#[derive(Debug, Args)]
+pub(crate) struct EcsExecOptions {
+    /// The cluster's name or ARN; without one, the account's `default`
+    #[arg(long)]
+    pub(crate) cluster: Option<String>,
+    /// The task's id or ARN
+    #[arg(long)]
+    pub(crate) task: String,
+    /// The container; a task that has one only can do without
+    #[arg(long)]
+    pub(crate) container: Option<String>,
+    /// What to run
+    #[arg(long, default_value = "sh")]
+    pub(crate) command: String,
 }
 
 /// The options of `run`.
@@ -198,9 +224,18 @@ pub(crate) struct EmulatorOptions {
     /// A target that this machine plays; can be repeated
     #[arg(long, value_name = "ID", default_value = "local")]
     pub(crate) target: Vec<String>,
+    /// A container of an ECS task that this machine plays; can be repeated
+    #[arg(long, value_name = "CLUSTER/TASK/CONTAINER", value_parser = ecs_container)]
+    pub(crate) ecs_container: Vec<[String; 3]>,
+    /// The KMS key that encrypts the sessions of containers
+    #[arg(long, value_name = "NAME")]
+    pub(crate) ecs_kms_key: Option<String>,
     /// A KMS key that there is, such as alias/test; can be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) kms_key: Vec<String>,
+    /// A file of faults: {"faults": [{"fault": "cut_client_after", "bytes": 65536, "times": 2}, …]}
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scenario: Option<PathBuf>,
     /// Be as slow as the official agent is
     #[arg(long)]
     pub(crate) faithful: bool,
@@ -209,12 +244,44 @@ pub(crate) struct EmulatorOptions {
     pub(crate) json: bool,
 }
 
+/// The arguments of `plugin`: the official plugin's.
+#[derive(Args)]
+pub(crate) struct PluginOptions {
+    /// What the AWS CLI passes to the session-manager-plugin
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+impl fmt::Debug for PluginOptions {
+    /// Not the arguments: the first one can be the response, with the session's token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PluginOptions").finish_non_exhaustive()
+    }
+}
+
+/// The options of `install-plugin`.
+#[derive(Debug, Args)]
+pub(crate) struct InstallPluginOptions {
+    /// The folder to put it in; without one, this program's own or ~/.local/bin, whichever is on PATH
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+    /// Replace a session-manager-plugin that is there and not ours
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
 impl CommandLine {
+    /// Makes the command line of a program that was started under the plugin's name.
+    pub(crate) fn of_plugin(arguments: Vec<OsString>) -> Self {
+        let command = Command::Plugin(PluginOptions { arguments });
+        Self { service: ServiceOptions::default(), debug: false, command }
+    }
+
     /// Parses the arguments; the first one is the program's name.
     pub(crate) fn parse_from<I, T>(args: I) -> Result<Self, clap::Error>
     where
         I: IntoIterator<Item = T>,
-        T: Into<std::ffi::OsString> + Clone,
+        T: Into<OsString> + Clone,
     {
         let line = <Self as Parser>::try_parse_from(args)?;
         // Not rules of the parser's, which sees neither conflicts between options before and after the command nor parts
@@ -238,13 +305,16 @@ impl CommandLine {
     fn useless_option(&self) -> Option<(&'static str, &'static str)> {
         let service = &self.service;
         let is_emulator = matches!(self.command, Command::Emulator(_));
-        let beside = match (is_emulator, service.local) {
-            (true, _) => "emulator",
+        let beside = match (&self.command, service.local) {
+            (Command::Emulator(_), _) => "emulator",
+            (Command::Plugin(_), _) => "plugin",
+            (Command::InstallPlugin(_), _) => "install-plugin",
             (_, true) => "--local",
             _ => return None,
         };
+        let takes_none = beside != "--local";
         let given = [
-            ("--local", service.local && is_emulator),
+            ("--local", service.local && takes_none),
             ("--region", service.region.is_some() && !is_emulator),
             ("--profile", service.profile.is_some()),
             ("--endpoint-url", service.endpoint_url.is_some()),
@@ -260,6 +330,11 @@ fn conflict(option: &str, beside: &str) -> clap::Error {
     CommandLine::command().error(clap::error::ErrorKind::ArgumentConflict, message)
 }
 
+fn ecs_container(text: &str) -> Result<[String; 3], &'static str> {
+    let parts: Vec<String> = text.split('/').map(str::to_owned).collect();
+    parts.try_into().map_err(|_| "not `CLUSTER/TASK/CONTAINER`")
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map_err(|_| "not a number of seconds")?;
     match Duration::try_from_secs_f64(seconds) {
@@ -269,100 +344,4 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::error::ErrorKind;
-
-    fn parse(line: &str) -> Result<CommandLine, clap::Error> {
-        CommandLine::parse_from(line.split(' '))
-    }
-
-    fn refusal(line: &str) -> ErrorKind {
-        let error = parse(line).expect_err(line);
-        assert_eq!(error.exit_code(), 2, "{line}");
-        error.kind()
-    }
-
-    #[test]
-    fn the_definition_is_sound() {
-        CommandLine::command().debug_assert();
-    }
-
-    #[test]
-    fn a_target_is_needed_unless_something_stands_for_it() {
-        assert_eq!(refusal("ssmwire start-session"), ErrorKind::MissingRequiredArgument);
-        assert_eq!(refusal("ssmwire start-session --generate-cli-skeleton output"), ErrorKind::MissingRequiredArgument);
-        for line in [
-            "ssmwire start-session --target i-1",
-            "ssmwire start-session --cli-input-json {}",
-            "ssmwire start-session --generate-cli-skeleton",
-            "ssmwire start-session --generate-cli-skeleton input",
-            "ssmwire start-session --target i-1 --generate-cli-skeleton output",
-        ] {
-            parse(line).expect(line);
-        }
-    }
-
-    #[test]
-    fn a_skeleton_without_a_name_is_the_input() {
-        let line = parse("ssmwire start-session --generate-cli-skeleton --target i-1").expect("valid");
-        let Command::StartSession(options) = line.command else { panic!("another command") };
-        assert_eq!(options.generate_cli_skeleton, Some(Skeleton::Input));
-        assert_eq!(options.target.as_deref(), Some("i-1"));
-    }
-
-    #[test]
-    fn options_of_the_service_go_before_or_after_the_command() {
-        for line in ["ssmwire --region r shell i-1", "ssmwire shell --region r i-1", "ssmwire shell i-1 --region r"] {
-            assert_eq!(parse(line).expect(line).service.region.as_deref(), Some("r"), "{line}");
-        }
-    }
-
-    #[test]
-    fn emulators_take_no_options_of_aws() {
-        assert_eq!(refusal("ssmwire --local shell local --region r"), ErrorKind::ArgumentConflict);
-        assert_eq!(refusal("ssmwire --profile p --local shell local"), ErrorKind::ArgumentConflict);
-        assert_eq!(refusal("ssmwire --local emulator"), ErrorKind::ArgumentConflict);
-        assert_eq!(refusal("ssmwire emulator --profile p"), ErrorKind::ArgumentConflict);
-        parse("ssmwire emulator --region r").expect("valid");
-        assert!(parse("ssmwire shell local --local").expect("valid").service.local);
-    }
-
-    #[test]
-    fn run_takes_targets_in_three_ways_and_everything_after_the_dashes_as_the_command() {
-        let line = "ssmwire run i-1 i-2 --target i-3 --targets-file f --timeout 1.5 -- ls --target x";
-        let Command::Run(options) = parse(line).expect(line).command else { panic!("another command") };
-        assert_eq!(options.targets, ["i-1", "i-2"]);
-        assert_eq!(options.target, ["i-3"]);
-        assert_eq!(options.argv, ["ls", "--target", "x"]);
-        assert_eq!(options.timeout, Some(Duration::from_millis(1500)));
-    }
-
-    #[test]
-    fn run_needs_targets_and_one_command() {
-        assert_eq!(refusal("ssmwire run -- ls"), ErrorKind::MissingRequiredArgument);
-        assert_eq!(refusal("ssmwire run i-1"), ErrorKind::MissingRequiredArgument);
-        assert_eq!(refusal("ssmwire run i-1 --shell ls -- ls"), ErrorKind::ArgumentConflict);
-        assert_eq!(refusal("ssmwire run i-1 --timeout 0 -- ls"), ErrorKind::ValueValidation);
-        assert_eq!(refusal("ssmwire run i-1 --timeout soon -- ls"), ErrorKind::ValueValidation);
-    }
-
-    #[test]
-    fn a_forward_has_one_local_address() {
-        assert_eq!(refusal("ssmwire forward i-1 8080:80 --bind unix:s"), ErrorKind::ArgumentConflict);
-        assert_eq!(refusal("ssmwire forward i-1 80 --sessions 0"), ErrorKind::ValueValidation);
-        assert_eq!(refusal("ssmwire forward i-1 db"), ErrorKind::ValueValidation);
-        assert_eq!(refusal("ssmwire dial i-1 8080:80:1"), ErrorKind::ValueValidation);
-        for line in
-            ["ssmwire forward i-1 80 --bind unix:s", "ssmwire --local forward local 8080:80", "ssmwire dial i-1 22"]
-        {
-            parse(line).expect(line);
-        }
-    }
-
-    #[test]
-    fn an_unknown_option_or_command_is_refused() {
-        assert_eq!(refusal("ssmwire shell i-1 --bogus"), ErrorKind::UnknownArgument);
-        assert_eq!(refusal("ssmwire fly i-1"), ErrorKind::InvalidSubcommand);
-    }
-}
+mod tests;

@@ -7,9 +7,10 @@ use std::convert::Infallible;
 use std::future::pending;
 
 use rustix::process::Signal;
-use ssmwire::{Client, Error, Kind, Result, Session, SessionKind, Size, StartSession};
+use ssmwire::{Client, EcsExec, Error, Kind, Result, Session, SessionKind, Size, StartSession};
 use tokio::signal::unix::SignalKind;
 
+use crate::args::EcsExecOptions;
 use crate::exit::{Exit, Halt};
 use crate::input::Input;
 use crate::output::Output;
@@ -21,20 +22,30 @@ use crate::{message, pipe, port_session, signals};
 /// Starts a session and stays with it to its end, or until a signal; the type that the agent announces decides how.
 pub(crate) async fn attach(client: &Client, request: StartSession, signals: &mut Signals) -> Result<Exit, Halt> {
     let terminal = Terminal::open()?;
-    let session = signals.during(start(client, request.clone(), terminal.as_ref())).await?;
+    let session = signals.during(start(client.start_session(request.clone()), terminal.as_ref())).await?;
     let is_forward = match session.kind() {
         Some(SessionKind::Ports) => true,
         Some(SessionKind::Port) => port_session::is_forward(&request),
         _ => false,
     };
     if is_forward {
+        signals.during(port_session::say_start(session.id())).await?;
         return port_session::serve(client, request, session, signals).await;
     }
     signals.during(stay(&session, terminal.as_ref())).await
 }
 
-async fn start(client: &Client, request: StartSession, terminal: Option<&Terminal>) -> Result<Session, Halt> {
-    let session = client.start_session(request).await?;
+/// Runs a command in a container and stays with it to its end, or until a signal.
+pub(crate) async fn execute(client: &Client, options: EcsExecOptions, signals: &mut Signals) -> Result<Exit, Halt> {
+    let EcsExecOptions { cluster, task, container, command } = options;
+    let request = EcsExec { cluster, container, ..EcsExec::new(task, command) };
+    let terminal = Terminal::open()?;
+    let session = signals.during(start(client.ecs_exec(request), terminal.as_ref())).await?;
+    signals.during(stay(&session, terminal.as_ref())).await
+}
+
+async fn start(started: impl Future<Output = Result<Session>>, terminal: Option<&Terminal>) -> Result<Session, Halt> {
+    let session = started.await?;
     session.resize(terminal.map_or(Size::WITHOUT_TERMINAL, Terminal::size))?;
     session.ready().await?;
     Ok(session)
@@ -93,7 +104,7 @@ async fn interact(session: &Session, terminal: Option<&Terminal>) -> Result<(), 
 }
 
 /// Tells the far side the terminal's size whenever it changes.
-async fn follow_terminal(session: &Session, terminal: Option<(&Terminal, &RawMode)>) -> Result<Infallible> {
+pub(crate) async fn follow_terminal(session: &Session, terminal: Option<(&Terminal, &RawMode)>) -> Result<Infallible> {
     let Some((terminal, raw)) = terminal else { return pending().await };
     let mut resized = signals::listen(SignalKind::window_change())?;
     let mut continued = signals::listen(SignalKind::from_raw(Signal::CONT.as_raw()))?;

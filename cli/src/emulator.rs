@@ -3,11 +3,12 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
-use ssmwire::{Error, Result};
-use ssmwire_emulator::AgentProfile;
+use ssmwire::{Error, Kind, Result};
+use ssmwire_emulator::{AgentProfile, Script};
 
 use crate::args::EmulatorOptions;
 use crate::exit::{Exit, Halt};
@@ -26,13 +27,24 @@ pub(crate) async fn serve(
         let agent = AgentProfile { is_faithful: options.faithful, ..local::this_machine() };
         builder = builder.target(target, agent);
     }
+    for [cluster, task, container] in &options.ecs_container {
+        let agent = AgentProfile { is_faithful: options.faithful, ..local::this_machine() };
+        builder = builder.ecs_container(cluster, task, container, agent);
+    }
+    if let Some(name) = &options.ecs_kms_key {
+        builder = builder.ecs_kms_key(name);
+    }
     for name in &options.kms_key {
         builder = builder.kms_key(name);
     }
     if let Some(region) = region {
         builder = builder.region(region);
     }
+    let script = options.scenario.as_deref().map(scenario).transpose()?;
     let emulator = builder.start().await?;
+    if let Some(script) = &script {
+        emulator.faults().apply(script).await;
+    }
     let environment = emulator.environment();
     let stdout = Output::stdout()?;
     stdout.write(told(&environment, options.json)).await?;
@@ -43,6 +55,14 @@ pub(crate) async fn serve(
     signals.next().await;
     emulator.shutdown().await;
     Ok(Exit::SUCCESS)
+}
+
+fn scenario(file: &Path) -> Result<Script> {
+    let text = std::fs::read(file).map_err(|problem| {
+        let text = format!("`{}` cannot be read: {problem}", file.display());
+        Error::new(Kind::InvalidArgument, format!("--scenario: {text}")).with_source(problem)
+    })?;
+    Script::parse(&text)
 }
 
 /// Shows the environment for a shell to evaluate, or as JSON.

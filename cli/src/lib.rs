@@ -1,6 +1,6 @@
 //! The `ssmwire` command, as a library, so that other packages can carry it.
 //!
-//! Standard output carries what the far side wrote and nothing else, but for the official plugin's lines about a port;
+//! Standard output carries what the far side wrote and nothing else, but for the official plugin's lines in its place;
 //! messages go to standard error. The exit code is the remote one, 255 when we failed, 2 when the command line can't be
 //! meant, 128 and more when a signal ended us; for a forward that is the normal end, 0.
 
@@ -21,6 +21,7 @@ mod output;
 mod parameter_file;
 mod parameters;
 mod pipe;
+mod plugin;
 mod port_session;
 mod route;
 mod run;
@@ -32,6 +33,7 @@ mod start_session;
 mod terminal;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -56,7 +58,10 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let line = match CommandLine::parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let line =
+        if is_plugin(&args) { Ok(CommandLine::of_plugin(args[1..].to_vec())) } else { CommandLine::parse_from(args) };
+    let line = match line {
         Ok(line) => line,
         Err(answer) => return tell_usage(&answer).into(),
     };
@@ -73,6 +78,19 @@ where
         }
     };
     exit.into()
+}
+
+/// Hides a session's token from child processes, if the AWS CLI has put it into the environment: starts the program
+/// anew, with the same arguments but for that one, and returns only if there is nothing to hide.
+///
+/// For a program that is this command and nothing else; it is to be called before anything else is done.
+pub fn conceal(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    plugin::conceal(args.into_iter().collect())
+}
+
+/// Returns whether the program was started under the official plugin's name.
+fn is_plugin(args: &[OsString]) -> bool {
+    args.first().is_some_and(|name| Path::new(name).file_stem() == Some(plugin::NAME.as_ref()))
 }
 
 /// Prints what the parser has to say: help and version on standard output, mistakes on standard error.
@@ -111,11 +129,17 @@ async fn perform(line: CommandLine) -> Result<Exit, Halt> {
             let work = async |client: &Client, signals: &mut Signals| signals.during(dial::dial(client, options)).await;
             with_service(&line.service, &mut signals, work).await
         }
+        Command::EcsExec(options) => {
+            let work = async |client: &Client, signals: &mut Signals| attach::execute(client, options, signals).await;
+            with_service(&line.service, &mut signals, work).await
+        }
         Command::Shell(options) => {
             let request = start_session::shell(options);
             let work = async |client: &Client, signals: &mut Signals| attach::attach(client, request, signals).await;
             with_service(&line.service, &mut signals, work).await
         }
+        Command::Plugin(options) => plugin::serve(&options.arguments, &mut signals).await,
+        Command::InstallPlugin(options) => Ok(plugin::install(&options).map(|()| Exit::SUCCESS)?),
         Command::StartSession(StartSessionOptions { generate_cli_skeleton: Some(skeleton), .. }) => {
             print(skeleton.text()).await
         }

@@ -4,7 +4,7 @@ use ssmwire::{Client, Endpoints, Result};
 use ssmwire_emulator::{AgentProfile, Emulator, EmulatorBuilder};
 use uuid::Uuid;
 
-/// The target that this machine is with `--local`.
+/// The target that this machine is with `--local`; an ECS cluster, task and container of that name are it, too.
 const TARGET: &str = "local";
 
 /// What runs where the user has no shell of their own.
@@ -31,9 +31,10 @@ pub(crate) fn this_machine() -> AgentProfile {
 /// Starts the emulator of `--local` on a free port of the loopback interface, and makes a client of it, whatever the
 /// environment says about AWS.
 pub(crate) async fn start() -> Result<(Emulator, Client)> {
-    let emulator = emulator().target(TARGET, this_machine()).start().await?;
+    let emulator =
+        emulator().target(TARGET, this_machine()).ecs_container(TARGET, TARGET, TARGET, this_machine()).start().await?;
     let url = Some(emulator.endpoint_url());
-    let endpoints = Endpoints { ssm: url.clone(), kms: url, ssmmessages: None };
+    let endpoints = Endpoints { ssm: url.clone(), kms: url.clone(), ecs: url, ssmmessages: None };
     let client = Client::builder().region(emulator.region()).endpoints(endpoints);
     let client = client.static_credentials(emulator.access_key_id(), emulator.secret_access_key()).build().await?;
     Ok((emulator, client))

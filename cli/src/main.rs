@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ssmwire_cli::main(std::env::args_os())
+    ssmwire_cli::main(ssmwire_cli::conceal(std::env::args_os()))
 }

@@ -3,18 +3,18 @@
 //! Its lines go to standard output, as the plugin's do: programs read the port from them, and the far side's bytes go
 //! elsewhere.
 
+mod listener;
+
 use std::convert::Infallible;
 use std::future::pending;
-use std::io;
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ssmwire::{ByteStream, Client, Error, Kind, Progress, Result, Session, SessionKind, StartSession};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use self::listener::{LOCAL_PORT, Listener, Local};
 use crate::exit::{Exit, Halt};
 use crate::output::Output;
 use crate::signals::Signals;
@@ -22,9 +22,6 @@ use crate::{forward, message};
 
 /// How the names of AWS's documents begin whose sessions forward ports.
 const DOCUMENTS: &str = "AWS-StartPortForwardingSession";
-/// The parameters of those documents that are about this side.
-const LOCAL_PORT: &str = "localPortNumber";
-const LOCAL_SOCKET: &str = "localUnixSocket";
 /// Pause after a connection could not be accepted: most such errors last until something else is closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a local program may go on to send what nobody takes any more: closing before could cost it what it has not
@@ -39,6 +36,11 @@ pub(crate) fn is_forward(request: &StartSession) -> bool {
     name.is_some_and(|name| name.starts_with(DOCUMENTS)) || request.parameters.contains_key(LOCAL_PORT)
 }
 
+/// Says the line that begins a session.
+pub(crate) async fn say_start(id: &str) -> Result<(), Halt> {
+    say(&Output::stdout()?, format!("\nStarting session with SessionId: {id}\n")).await
+}
+
 /// Forwards until the session's end or a signal, which is a normal end too.
 pub(crate) async fn serve(
     client: &Client,
@@ -48,7 +50,6 @@ pub(crate) async fn serve(
 ) -> Result<Exit, Halt> {
     let (id, kind) = (session.id().to_owned(), session.kind());
     let stdout = Output::stdout()?;
-    let local = local_port(&request)?;
     let (waiting, accepted) = match kind {
         Some(SessionKind::Ports) => {
             ("\nWaiting for connections...\n", format!("\nConnection accepted for session [{id}]\n"))
@@ -56,9 +57,8 @@ pub(crate) async fn serve(
         _ => ("\n", format!("Connection accepted for session {id}.\n")),
     };
     let begin = async {
-        say(&stdout, format!("\nStarting session with SessionId: {id}\n")).await?;
-        let (listener, port) = listen(local).await?;
-        say(&stdout, format!("Port {port} opened for sessionId {id}.{waiting}")).await?;
+        let listener = Listener::of(&request).await?;
+        say(&stdout, format!("{listener} opened for sessionId {id}.{waiting}")).await?;
         Ok(listener)
     };
     let listener = signals.during(begin).await?;
@@ -97,35 +97,14 @@ async fn stay(session: Session) -> Result<(), Halt> {
     }
 }
 
-async fn listen(port: u16) -> Result<(TcpListener, u16)> {
-    let failed = |problem: io::Error| {
-        let text = format!("can't listen on `{}:{port}`: {problem}", Ipv4Addr::LOCALHOST);
-        Error::new(Kind::ListenFailed, text).with_source(problem)
-    };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
-    let port = listener.local_addr().map_err(failed)?.port();
-    Ok((listener, port))
-}
-
 async fn say(stdout: &Output, text: String) -> Result<(), Halt> {
     stdout.write(text.into()).await?;
     stdout.flush().await
 }
 
-fn local_port(request: &StartSession) -> Result<u16> {
-    if request.parameters.contains_key(LOCAL_SOCKET) {
-        let error = Error::new(Kind::Unsupported, format!("`{LOCAL_SOCKET}` is not served here"));
-        return Err(error.with_hint("use `ssmwire forward TARGET PORT --bind unix:PATH`"));
-    }
-    match request.parameters.get(LOCAL_PORT).and_then(|values| values.first()).map(String::as_str) {
-        None | Some("") => Ok(0),
-        Some(port) => port.parse().map_err(|_| Error::invalid_argument(LOCAL_PORT, format!("is `{port}`, not a port"))),
-    }
-}
-
 /// Takes connections, for ever.
 async fn accept(
-    listener: &TcpListener,
+    listener: &Listener,
     far: &Arc<Far>,
     connections: &mut JoinSet<()>,
     stdout: &Output,
@@ -135,7 +114,7 @@ async fn accept(
     loop {
         tokio::select! {
             local = listener.accept() => match local {
-                Ok((local, _)) => {
+                Ok(local) => {
                     is_failing = false;
                     // Said of the first one only. Whoever reads the port and leaves still wants the connection.
                     let _ = stdout.write(std::mem::take(&mut accepted).into()).await;
@@ -155,31 +134,31 @@ async fn accept(
 }
 
 /// Carries one connection to its end.
-async fn carry(far: Arc<Far>, mut local: TcpStream) {
-    // A connection that is gone already shows that when it is read.
-    let _ = local.set_nodelay(true);
+async fn carry(far: Arc<Far>, mut local: Local) {
     let remote = match far.open().await {
         Ok(remote) => remote,
         Err(error) => return fail(&local, &error),
     };
     let (mut reader, mut writer) = local.split();
     let joined = remote.join(&mut reader, &mut writer, &Progress::default()).await;
-    drop(remote);
+    drop((remote, writer));
     match joined {
         // When that ends does not matter.
         Ok(()) => drop(tokio::time::timeout(DISCARD, discard(&mut reader)).await),
         Err(problem) => match problem.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-            Some(error) => fail(&local, error),
+            Some(error) => {
+                drop(reader);
+                fail(&local, error);
+            }
             None => tracing::debug!(%problem, "a local connection failed"),
         },
     }
 }
 
 /// Tells of the failure, here and to the local program, which must not take it for an end.
-fn fail(local: &TcpStream, error: &Error) {
+fn fail(local: &Local, error: &Error) {
     message::report(error, None);
-    // A socket that can't be told is closed the ordinary way.
-    let _ = local.set_zero_linger();
+    local.reset();
 }
 
 async fn discard(reader: &mut (impl AsyncRead + Unpin)) {
@@ -202,6 +181,11 @@ impl Far {
                 Some(SessionKind::Ports) => session.open(),
                 _ => Ok(session.stdio()),
             };
+        }
+        if self.request.document_name.is_none() {
+            // Whoever started the first session did not say how.
+            let message = "the agent carries one connection only, and what to start another session with is not known";
+            return Err(Error::new(Kind::Unsupported, message).with_hint("update the agent on the target"));
         }
         let session = self.client.start_session(self.request.clone()).await?;
         session.ready().await?;

@@ -23,7 +23,9 @@ use crate::runtime::{self, Home};
 use crate::session::{self, Session};
 use crate::shared::Shared;
 use crate::shell::ShellBuilder;
-use crate::{ConnectionStatus, Endpoints, Error, Kind, Phase, Result, StartSession, StartSessionResponse, Timeouts};
+use crate::{
+    ConnectionStatus, EcsExec, Endpoints, Error, Kind, Phase, Result, StartSession, StartSessionResponse, Timeouts,
+};
 
 /// Bytes that may wait for a session's reader, unless the caller says otherwise.
 const UNREAD_MAX: usize = 16 << 20;
@@ -109,6 +111,38 @@ impl Client {
         let config = Config { serves_ports: true, ..session::config(&self.0, &response.session_id, target) };
         let response = StartSessionResponse { stream_url, ..response };
         Ok(Session::begin(self.0.clone(), response, config))
+    }
+
+    /// Runs a command in a container of an ECS task, in a terminal, and returns as soon as the service has answered.
+    /// [`Session::ready`] waits for the agent.
+    ///
+    /// Needs `ecs:ExecuteCommand`; for encrypted sessions `ecs:DescribeTasks` and `kms:GenerateDataKey` too, and to
+    /// outlive a lost connection `ssm:ResumeSession`. The protocol has no exit code for a terminal.
+    ///
+    /// ```no_run
+    /// # async fn example(client: ssmwire::Client) -> ssmwire::Result<()> {
+    /// use ssmwire::EcsExec;
+    /// let request = EcsExec { cluster: Some("web".into()), ..EcsExec::new("0123456789abcdef0123456789abcdef", "sh") };
+    /// let session = client.ecs_exec(request).await?;
+    /// session.stdio().write_all(b"env\r").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Kind::InvalidArgument`] before anything is sent; [`Kind::InvalidTarget`] for a cluster, task or container that
+    /// isn't there or lets nothing be executed; [`Kind::TargetNotConnected`] if its agent is not there; else what the
+    /// service says.
+    pub async fn ecs_exec(&self, request: EcsExec) -> Result<Session> {
+        self.0.home.check()?;
+        let core = self.0.clone();
+        let start = async move {
+            let (response, target) =
+                core.aws.execute_command(&request).await.map_err(|error| error.with_phase(Phase::Start))?;
+            let config = session::config(&core, &response.session_id, target.as_deref());
+            Ok(Session::begin(core, response, config))
+        };
+        // In a task of its own, for the reason that `start` has one.
+        joined(self.0.runtime.spawn(start).await)
     }
 
     /// Opens a shell.

@@ -73,7 +73,7 @@ pub use error::{Error, Kind, Partial, Phase, Result};
 pub use forward::{Forward, ForwardBuilder, ForwardEvent, ForwardStats, LocalAddr};
 #[cfg(feature = "net")]
 pub use join::Progress;
-pub use options::{ConnectionStatus, Endpoints, StartSession, StartSessionResponse, Timeouts};
+pub use options::{ConnectionStatus, EcsExec, Endpoints, StartSession, StartSessionResponse, Timeouts};
 #[cfg(feature = "net")]
 pub use port::{DialBuilder, Remote};
 pub use proto::payload::Size;

@@ -42,6 +42,34 @@ impl StartSession {
     }
 }
 
+/// The request of ECS ExecuteCommand.
+///
+/// ```
+/// use ssmwire::EcsExec;
+/// let request = EcsExec { cluster: Some("web".into()), ..EcsExec::new("0123456789abcdef0123456789abcdef", "sh") };
+/// assert!(request.container.is_none() && request.interactive);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EcsExec {
+    /// The cluster's name or ARN; without one, the account's `default`.
+    pub cluster: Option<String>,
+    /// The task's id or ARN.
+    pub task: String,
+    /// The container's name; a task that has one only can do without.
+    pub container: Option<String>,
+    /// What to run, as one line: words, which no shell takes apart.
+    pub command: String,
+    /// Whether it runs in a terminal; the service knows no other way so far.
+    pub interactive: bool,
+}
+
+impl EcsExec {
+    /// Makes a request for `command` in a terminal, in the only container of `task`.
+    pub fn new(task: impl Into<String>, command: impl Into<String>) -> Self {
+        Self { cluster: None, task: task.into(), container: None, command: command.into(), interactive: true }
+    }
+}
+
 /// The answer to StartSession, ResumeSession or ECS ExecuteCommand: all that it takes to open the data channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartSessionResponse {
@@ -67,6 +95,8 @@ pub enum ConnectionStatus {
 pub struct Endpoints {
     /// The Systems Manager API, such as `https://vpce-….ssm.eu-west-1.vpce.amazonaws.com`.
     pub ssm: Option<String>,
+    /// The ECS API, for ExecuteCommand.
+    pub ecs: Option<String>,
     /// The message gateway: scheme, host and port replace the stream URL's, path and query stay.
     pub ssmmessages: Option<String>,
     /// The KMS API, for encrypted sessions.

@@ -1,15 +1,16 @@
-//! The AWS APIs: SSM and KMS over JSON 1.1, `POST /` (PROTOCOL §1.1).
+//! The AWS APIs: SSM, KMS and what ECS Exec needs of ECS, over JSON 1.1, `POST /` (PROTOCOL §1.1).
 //!
 //! This file takes a call from its bytes to its operation and back; each operation has a file below. Knows nothing of
 //! what sessions carry.
 
 mod describe_sessions;
+mod ecs;
 mod error;
 mod input;
 mod keys;
 mod nodes;
 mod running;
-mod start_session;
+pub(crate) mod start_session;
 
 use std::future::pending;
 use std::sync::Arc;
@@ -18,14 +19,14 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 pub(crate) use error::ApiError;
 use input::Input;
 
-use crate::faults::Suffering;
+use crate::faults::{Script, Suffering};
 use crate::service::Service;
 use crate::sigv4::Signed;
 
@@ -35,6 +36,8 @@ const BODY_MAX: usize = 4 << 20;
 const BODY_WAIT: Duration = Duration::from_secs(60);
 /// How long a call that gets no answer is held before its connection is dropped.
 const SILENCE_MAX: Duration = Duration::from_secs(600);
+/// The `X-Amz-Target` of a call that makes things go wrong.
+const FAULTS: &str = "SsmwireEmulator.ApplyFaults";
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 
 macro_rules! operations {
@@ -53,6 +56,8 @@ operations! {
     "AmazonSSM.DescribeSessions" => "DescribeSessions", describe_sessions::describe;
     "AmazonSSM.GetConnectionStatus" => "GetConnectionStatus", nodes::connection_status;
     "AmazonSSM.DescribeInstanceInformation" => "DescribeInstanceInformation", nodes::describe;
+    "AmazonEC2ContainerServiceV20141113.ExecuteCommand" => "ExecuteCommand", ecs::execute_command;
+    "AmazonEC2ContainerServiceV20141113.DescribeTasks" => "DescribeTasks", ecs::describe_tasks;
     "TrentService.GenerateDataKey" => "GenerateDataKey", keys::generate_data_key;
     "TrentService.Decrypt" => "Decrypt", keys::decrypt;
 }
@@ -111,15 +116,25 @@ async fn call(service: &Arc<Service>, request: Request<Body>) -> Result<Value, U
     let body = timeout(BODY_WAIT, to_bytes(body, BODY_MAX)).await;
     let body = body.map_err(|_| ApiError::new("RequestTimeout", "the request did not come in time"))?;
     let body = body.map_err(|_| ApiError::new("RequestEntityTooLarge", "the request is too large"))?;
+    let signed = Signed { method: head.method.as_str(), uri: &head.uri, headers: &head.headers, body: &body };
+    if head.headers.get("x-amz-target").is_some_and(|target| target == FAULTS) {
+        service.verify(&signed)?;
+        return Ok(apply_faults(service, &body).await?);
+    }
     let (name, run) = operation(&head.headers)?;
     service.requests.count(name);
-    let signed = Signed { method: head.method.as_str(), uri: &head.uri, headers: &head.headers, body: &body };
     service.verify(&signed)?;
     suffer(service, name).await?;
     let authority = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let authority = authority.map_or_else(|| service.address.to_string(), str::to_owned);
     let call = Call { service, input: Input::new(members(&body)?), authority };
     Ok(run(&call)?)
+}
+
+/// Applies a script of faults: the one operation that is not AWS's.
+async fn apply_faults(service: &Service, body: &[u8]) -> Result<Value, ApiError> {
+    let script = Script::parse(body).map_err(|problem| ApiError::validation(problem.message()))?;
+    Ok(json!({ "Sessions": service.faults.apply(&script).await }))
 }
 
 fn operation(headers: &HeaderMap) -> Result<(&'static str, Run), ApiError> {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::channel::AgentProfile;
 use crate::documents::Documents;
+use crate::ecs::{Container, Containers};
 use crate::emulator::Emulator;
 use crate::faults::Faults;
 use crate::kms::Kms;
@@ -37,6 +38,8 @@ pub struct EmulatorBuilder {
     documents: Vec<(String, Value)>,
     kms_keys: Vec<String>,
     default_shell_kms_key: Option<String>,
+    containers: Vec<Container>,
+    ecs_kms_key: Option<String>,
     idle_timeout: Duration,
     max_duration: Option<Duration>,
     throttle: Option<u32>,
@@ -57,6 +60,8 @@ impl EmulatorBuilder {
             documents: Vec::new(),
             kms_keys: Vec::new(),
             default_shell_kms_key: None,
+            containers: Vec::new(),
+            ecs_kms_key: None,
             idle_timeout: DEFAULT_IDLE_TIMEOUT,
             max_duration: None,
             throttle: None,
@@ -96,6 +101,24 @@ impl EmulatorBuilder {
         self
     }
 
+    /// Adds a container of an ECS task, for ECS ExecuteCommand. It is a managed node, too, whose id
+    /// [`ecs_target`](crate::ecs_target) returns. `cluster`, `task` and `container` are names, not ARNs.
+    #[must_use]
+    pub fn ecs_container(
+        mut self,
+        cluster: impl Into<String>,
+        task: impl Into<String>,
+        container: impl Into<String>,
+        agent: AgentProfile,
+    ) -> Self {
+        let container = Container { cluster: cluster.into(), task: task.into(), name: container.into() };
+        self.targets.insert(container.target(), agent);
+        if !self.containers.contains(&container) {
+            self.containers.push(container);
+        }
+        self
+    }
+
     /// Adds a session document (PROTOCOL §9.2), or replaces one of AWS's.
     #[must_use]
     pub fn document(mut self, name: impl Into<String>, content: Value) -> Self {
@@ -114,6 +137,13 @@ impl EmulatorBuilder {
     #[must_use]
     pub fn default_shell_kms_key(mut self, name: impl Into<String>) -> Self {
         self.default_shell_kms_key = Some(name.into());
+        self
+    }
+
+    /// Encrypts sessions of ECS ExecuteCommand with a KMS key, which is added if it isn't there.
+    #[must_use]
+    pub fn ecs_kms_key(mut self, name: impl Into<String>) -> Self {
+        self.ecs_kms_key = Some(name.into());
         self
     }
 
@@ -168,6 +198,10 @@ impl EmulatorBuilder {
         if let Some(id) = self.targets.keys().find(|id| !(1..=400).contains(&id.chars().count())) {
             return Err(Error::invalid_argument("target", format!("`{id}` has not 1 to 400 characters")));
         }
+        if let Some(odd) = self.containers.iter().find(|container| !container.is_valid()) {
+            let text = format!("`{odd}` is not made of letters, digits, `-` and `_`");
+            return Err(Error::invalid_argument("ecs_container", text));
+        }
         let documents = self.documents()?;
         let kms = self.kms()?;
         let address = self.address;
@@ -190,6 +224,7 @@ impl EmulatorBuilder {
             targets: Targets::new(self.targets),
             documents,
             kms: Arc::new(kms),
+            containers: Containers::new(self.containers, self.ecs_kms_key),
             sessions,
             faults,
             requests: Requests::default(),
@@ -211,7 +246,11 @@ impl EmulatorBuilder {
 
     fn kms(&self) -> Result<Kms> {
         let mut names = self.kms_keys.clone();
-        names.extend(self.default_shell_kms_key.clone().filter(|name| !names.contains(name)));
+        for name in [&self.default_shell_kms_key, &self.ecs_kms_key].into_iter().flatten() {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
         Kms::new(&self.region, &names).map_err(|_| Error::new(Kind::Internal, "no randomness for keys"))
     }
 }

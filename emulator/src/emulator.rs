@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use ssmwire::{Error, Kind, Result, StartSession, StartSessionResponse};
 use tokio::time::timeout;
 
+use crate::api::start_session::{open, stream_url};
 use crate::builder::EmulatorBuilder;
+use crate::documents::DEFAULT_DOCUMENT;
 use crate::faults::Faults;
 use crate::relay::{Command, Order};
 use crate::service::Service;
@@ -48,7 +51,7 @@ impl Emulator {
         self.0.address
     }
 
-    /// Returns the endpoint of its SSM and KMS APIs, such as `http://127.0.0.1:41234`.
+    /// Returns the endpoint of its APIs, such as `http://127.0.0.1:41234`.
     pub fn endpoint_url(&self) -> String {
         format!("http://{}", self.0.address)
     }
@@ -73,6 +76,7 @@ impl Emulator {
         vec![
             ("AWS_ACCESS_KEY_ID", self.access_key_id().to_owned()),
             ("AWS_DEFAULT_REGION", self.region().to_owned()),
+            ("AWS_ENDPOINT_URL_ECS", self.endpoint_url()),
             ("AWS_ENDPOINT_URL_KMS", self.endpoint_url()),
             ("AWS_ENDPOINT_URL_SSM", self.endpoint_url()),
             ("AWS_REGION", self.region().to_owned()),
@@ -83,6 +87,27 @@ impl Emulator {
     /// Returns the handle that makes things go wrong.
     pub fn faults(&self) -> Faults {
         self.0.faults.clone()
+    }
+
+    /// Starts a session as the API does, without a call: for tests of whoever is handed its answer, such as a plugin.
+    ///
+    /// Must be called within the tokio runtime.
+    ///
+    /// # Errors
+    /// What the API would answer, with its code: `TargetNotConnected`, `InvalidDocument`, `InvalidParameters`.
+    pub fn start_session(&self, request: &StartSession) -> Result<StartSessionResponse> {
+        let document = request.document_name.as_deref().unwrap_or(DEFAULT_DOCUMENT);
+        let reason = request.reason.as_deref();
+        let started = open(&self.0, &request.target, document, reason, &request.parameters);
+        let started = started.map_err(|error| {
+            let kind = match error.code.as_str() {
+                "TargetNotConnected" => Kind::TargetNotConnected,
+                _ => Kind::InvalidDocument,
+            };
+            Error::new(kind, error.message).with_aws_code(error.code)
+        })?;
+        let stream_url = stream_url(&self.0.address.to_string(), &started.session_id);
+        Ok(StartSessionResponse { session_id: started.session_id, stream_url, token: started.token })
     }
 
     /// Returns the sessions that run or have run, the latest first; of those that are over, the latest 1,000.

@@ -5,6 +5,7 @@
 
 mod calls;
 mod link;
+mod script;
 mod standing;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +20,7 @@ pub use calls::ApiFault;
 pub(crate) use calls::{Calls, Suffering};
 pub use link::Disturbance;
 pub(crate) use link::{Link, has_type};
+pub use script::Script;
 pub(crate) use standing::Standing;
 use standing::{Cuts, Plan, Refusals};
 pub use standing::{Direction, Scope};

@@ -1,7 +1,7 @@
 //! An emulator of AWS Systems Manager Session Manager on loopback: API, message gateway and managed nodes.
 //!
 //! It is built like the service, so that clients work against it unmodified: any AWS SDK, the AWS CLI, the official
-//! plugin, and [`ssmwire`] itself. Everything is served on one port: the SSM and KMS APIs over plain HTTP, and the data
+//! plugin, and [`ssmwire`] itself. Everything is served on one port: the SSM, KMS and ECS APIs over plain HTTP, and the data
 //! channels over websockets. What runs at the far end is real: shells in terminals, commands with their exit codes.
 //!
 //! ```no_run
@@ -23,6 +23,7 @@ mod builder;
 pub mod channel;
 mod date;
 mod documents;
+mod ecs;
 mod emulator;
 mod faults;
 mod gateway;
@@ -42,6 +43,7 @@ pub mod worker;
 
 pub use builder::EmulatorBuilder;
 pub use channel::AgentProfile;
+pub use ecs::target as ecs_target;
 pub use emulator::Emulator;
-pub use faults::{ApiFault, Direction, Disturbance, Faults, Scope};
+pub use faults::{ApiFault, Direction, Disturbance, Faults, Scope, Script};
 pub use sessions::{SessionInfo, SessionStatus};

@@ -9,6 +9,7 @@ use ssmwire::proto::Ids;
 
 use crate::api::ApiError;
 use crate::documents::Documents;
+use crate::ecs::Containers;
 use crate::faults::Faults;
 use crate::kms::Kms;
 use crate::sessions::Sessions;
@@ -39,6 +40,7 @@ pub(crate) struct Service {
     pub(crate) targets: Targets,
     pub(crate) documents: Documents,
     pub(crate) kms: Arc<Kms>,
+    pub(crate) containers: Containers,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) faults: Faults,
     pub(crate) requests: Requests,

@@ -48,6 +48,28 @@ impl Running {
 }
 
 #[test]
+fn a_scenario_file_says_what_goes_wrong() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let path = file.path().to_str().expect("text");
+    let fault = r#"{"fault": "fail", "operation": "StartSession", "code": "AccessDeniedException", "times": 1}"#;
+    std::fs::write(path, format!(r#"{{"faults": [{fault}]}}"#)).expect("written");
+    let emulator = Running::start(&["--scenario", path]);
+    for expected in [Some(255), Some(0)] {
+        let output = emulator.client(&["shell", "local"]).stdin(Stdio::null()).output().expect("ended");
+        assert_eq!(output.status.code(), expected, "{}", text(&output.stderr));
+    }
+    assert_eq!(emulator.end(Signal::TERM).0, Some(0));
+
+    std::fs::write(path, r#"{"faults": [{"fault": "explode"}]}"#).expect("written");
+    for (path, problem) in [(path, "explode"), ("/nonexistent", "--scenario")] {
+        let output = super::program::run(&["emulator", "--scenario", path]);
+        let told = text(&output.stderr);
+        assert!(told.starts_with("error: ") && told.contains(problem), "{told}");
+        assert_eq!(output.status.code(), Some(255));
+    }
+}
+
+#[test]
 fn an_emulator_serves_any_client_that_its_environment_points_at_it() {
     let emulator = Running::start(&["--target", "i-0123456789abcdef0", "--region", "ap-south-1"]);
     let output = emulator.client(&["run", "i-0123456789abcdef0", "--", "echo", "hi"]).output().expect("ended");

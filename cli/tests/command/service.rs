@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use ssmwire::{StartSession, StartSessionResponse};
 use ssmwire_emulator::{AgentProfile, Emulator, EmulatorBuilder, Scope};
 use tokio::runtime::Runtime;
 
@@ -31,6 +32,17 @@ impl Service {
         let mut command = program(arguments);
         command.envs(self.emulator.environment()).stdin(Stdio::null());
         command
+    }
+
+    /// Starts a session on behalf of somebody else.
+    pub(crate) fn start_session(&self, request: &StartSession) -> StartSessionResponse {
+        let _context = self.runtime.enter();
+        self.emulator.start_session(request).expect("a session")
+    }
+
+    /// Cuts the connections of all clients; returns how many there were.
+    pub(crate) fn cut_clients(&self) -> usize {
+        self.runtime.block_on(self.emulator.faults().cut_client(Scope::All))
     }
 
     /// Starts a command that says a line and goes on, and waits for the line.
@@ -83,7 +95,7 @@ fn a_lost_connection_is_not_noticed() {
     let service = Service::start(Emulator::builder());
     let mut screen = Screen::start(service.client(&["shell", "local"]));
     screen.expect_shell();
-    assert_eq!(service.runtime.block_on(service.emulator.faults().cut_client(Scope::All)), 1);
+    assert_eq!(service.cut_clients(), 1);
     screen.type_in("echo still he''re; exit\r");
     screen.expect("still here");
     assert_eq!(screen.end().code(), Some(0));

@@ -23,6 +23,7 @@ pub(super) struct Call<'a> {
 pub(super) enum Subject<'a> {
     Target { target: &'a str, document: Option<&'a str> },
     Session(&'a str),
+    Task(&'a str),
     Key(&'a str),
 }
 
@@ -30,7 +31,7 @@ impl Subject<'_> {
     fn name(&self) -> &str {
         match self {
             Self::Target { target, .. } => target,
-            Self::Session(name) | Self::Key(name) => name,
+            Self::Session(name) | Self::Task(name) | Self::Key(name) => name,
         }
     }
 }
@@ -97,6 +98,25 @@ impl Aws {
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
         from_sdk(call, self.profile.as_deref(), &error)
+    }
+
+    /// Makes an error of an answer that the SDK has not read: its code and text, if it has them.
+    pub(super) fn refused(
+        &self,
+        call: &Call<'_>,
+        refusal: Option<(&str, &str)>,
+        status: u16,
+        request_id: Option<&str>,
+    ) -> Error {
+        let error = match refusal {
+            Some((code, text)) => {
+                let text = Some(text).filter(|text| !text.is_empty()).unwrap_or(code).trim_end_matches('.');
+                from_answer(call, self.profile.as_deref(), &Answer { code, text, status }).with_aws_code(code)
+            }
+            None => from_unreadable(call, status),
+        };
+        let error = error.with_http_status(status);
+        request_id.into_iter().fold(error, Error::with_request_id)
     }
 
     /// Makes an error of credentials that could not be had for `purpose`.
@@ -187,6 +207,7 @@ fn from_answer(call: &Call<'_>, profile: Option<&str>, answer: &Answer<'_>) -> E
             Error::new(Kind::AccessDenied, format!("`{action}` on `{name}` was refused: {text}"))
         }
         Subject::Target { target, document } => about_target(action, target, *document, answer),
+        Subject::Task(task) => about_task(action, task, answer),
         Subject::Session(_) => Error::new(Kind::Api, format!("`{action}` of `{name}` failed: `{code}`: {text}")),
     }
 }
@@ -207,6 +228,22 @@ fn about_target(action: &str, target: &str, document: Option<&str>, answer: &Ans
             Error::new(Kind::InvalidDocument, format!("the document `{document}` {problem}: {text}"))
         }
         _ => Error::new(Kind::Api, format!("`{action}` on `{target}` failed: `{code}`: {text}")),
+    }
+}
+
+fn about_task(action: &str, task: &str, answer: &Answer<'_>) -> Error {
+    let Answer { code, text, .. } = *answer;
+    match code {
+        "TargetNotConnectedException" => {
+            Error::new(Kind::TargetNotConnected, format!("the agent of `{task}` is not connected: {text}")).with_hint(
+                "check that the task was started with ECS Exec enabled, and that its role may use ssmmessages",
+            )
+        }
+        "ClusterNotFoundException" | "InvalidParameterException" | "TargetNotFoundException" => {
+            Error::new(Kind::InvalidTarget, format!("nothing can be executed in `{task}`: {text}"))
+                .with_hint("check cluster, task and container with `aws ecs describe-tasks`")
+        }
+        _ => Error::new(Kind::Api, format!("`{action}` on `{task}` failed: `{code}`: {text}")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The AWS APIs: starting, resuming and ending sessions, data keys, and the signature of the data channel's upgrade.
+//! The AWS APIs: starting, resuming and ending sessions, ECS Exec, data keys, and the signature of the data channel's upgrade.
 //!
 //! The only part that knows the shapes of AWS APIs, and the only one that reads the environment and the AWS
 //! configuration files. It must not know what happens on the data channel. The driver calls it through
@@ -6,6 +6,7 @@
 
 mod api;
 mod credentials;
+mod ecs;
 mod endpoint;
 mod errors;
 mod kms;
@@ -83,6 +84,7 @@ pub(crate) struct Aws {
     clock: SharedTimeSource,
     ssm: aws_sdk_ssm::Client,
     kms: aws_sdk_kms::Client,
+    ecs: ecs::Ecs,
     stream_endpoint: Option<StreamEndpoint>,
     timeouts: Timeouts,
     attach_only: bool,
@@ -120,6 +122,7 @@ impl Aws {
         Ok(Self {
             ssm: ssm_client(&shared, options.endpoints.ssm),
             kms: kms_client(&shared, options.endpoints.kms),
+            ecs: ecs::Ecs::new(&shared, options.endpoints.ecs, options.timeouts.connect),
             net,
             region,
             profile,
@@ -154,7 +157,7 @@ impl Aws {
 
 /// Returns the message gateway to use in place of the stream URLs' own, after all endpoints have been checked.
 fn stream_endpoint(endpoints: &Endpoints, variable: impl Fn(&str) -> Option<String>) -> Result<Option<StreamEndpoint>> {
-    for (field, endpoint) in [("ssm", &endpoints.ssm), ("kms", &endpoints.kms)] {
+    for (field, endpoint) in [("ssm", &endpoints.ssm), ("kms", &endpoints.kms), ("ecs", &endpoints.ecs)] {
         if let Some(url) = endpoint {
             endpoint::check_api_endpoint(field, url)?;
         }

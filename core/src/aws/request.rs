@@ -1,11 +1,13 @@
 //! What may be asked of StartSession, PROTOCOL §1.2: checked here, so that the message names the argument.
 
-use crate::{Error, Result, StartSession};
+use crate::{EcsExec, Error, Result, StartSession};
 
 const TARGET_LENGTH: std::ops::RangeInclusive<usize> = 1..=400;
 const DOCUMENT_LENGTH: std::ops::RangeInclusive<usize> = 3..=128;
 const REASON_LENGTH: std::ops::RangeInclusive<usize> = 1..=256;
 const PARAMETER_NAME_LENGTH: std::ops::RangeInclusive<usize> = 1..=255;
+/// A name or an ARN.
+const NAME_LENGTH: std::ops::RangeInclusive<usize> = 1..=2048;
 const PARAMETER_VALUE_LENGTH: std::ops::RangeInclusive<usize> = 1..=65535;
 
 /// Fails with `InvalidArgument` if the service's model does not allow `request`.
@@ -31,6 +33,18 @@ pub(super) fn validate(request: &StartSession) -> Result<()> {
 /// Checks a target by itself, for calls that take nothing else.
 pub(super) fn validate_target(target: &str) -> Result<()> {
     length("target", target, TARGET_LENGTH)
+}
+
+/// Fails with `InvalidArgument` if ECS could not mean `request`.
+pub(super) fn validate_exec(request: &EcsExec) -> Result<()> {
+    length("task", &request.task, NAME_LENGTH)?;
+    length("command", &request.command, PARAMETER_VALUE_LENGTH)?;
+    for (field, name) in [("cluster", &request.cluster), ("container", &request.container)] {
+        if let Some(name) = name {
+            length(field, name, NAME_LENGTH)?;
+        }
+    }
+    Ok(())
 }
 
 fn validate_document(name: &str) -> Result<()> {

@@ -1,4 +1,5 @@
-//! The signature of the data channel's upgrade request, PROTOCOL §2.2.
+//! The signatures that are not the SDK's: of the data channel's upgrade request, PROTOCOL §2.2, and of calls made by
+//! hand.
 
 use std::time::SystemTime;
 
@@ -35,24 +36,44 @@ pub(super) fn upgrade_headers(
     credentials: Credentials,
     now: SystemTime,
 ) -> Result<Vec<(HeaderName, HeaderValue)>> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Error::new(Kind::Internal, format!("the upgrade request can't be signed: {error}"))
-    };
+    let request = Unsigned { method: "GET", url, headers: &[], body: b"" };
+    headers(&request, SERVICE, region, credentials, now)
+}
+
+/// A request to sign; `host` is added to its headers.
+pub(super) struct Unsigned<'a> {
+    pub(super) method: &'a str,
+    pub(super) url: &'a Uri,
+    pub(super) headers: &'a [(&'a str, &'a str)],
+    pub(super) body: &'a [u8],
+}
+
+/// Signs a request with SigV4 and returns the headers to add to it, marked as sensitive.
+pub(super) fn headers(
+    request: &Unsigned<'_>,
+    service: &str,
+    region: &str,
+    credentials: Credentials,
+    now: SystemTime,
+) -> Result<Vec<(HeaderName, HeaderValue)>> {
+    let Unsigned { method, url, headers, body } = *request;
+    let failed =
+        |error: &dyn std::fmt::Display| Error::new(Kind::Internal, format!("a request can't be signed: {error}"));
     let identity = credentials.into();
     let params = v4::SigningParams::builder()
         .identity(&identity)
         .region(region)
-        .name(SERVICE)
+        .name(service)
         .time(now)
         .settings(SigningSettings::default())
         .build()
         .map_err(|error| failed(&error))?
         .into();
-    // Named here, because the signer would leave a port out of it that the websocket's `Host` header has.
+    // Named here, because the signer would leave a port out of it that the `Host` header has.
     let host = url.authority().map(|authority| authority.as_str().rsplit('@').next().unwrap_or_default());
-    let host = host.ok_or_else(|| Error::invalid_argument("stream_url", "has no host"))?;
-    let headers = std::iter::once(("host", host));
-    let request = SignableRequest::new("GET", url.to_string(), headers, SignableBody::empty());
+    let host = host.ok_or_else(|| Error::invalid_argument("url", "has no host"))?;
+    let headers = std::iter::once(("host", host)).chain(headers.iter().copied());
+    let request = SignableRequest::new(method, url.to_string(), headers, SignableBody::Bytes(body));
     let request = request.map_err(|error| failed(&error))?;
     let (instructions, _) = sign(request, &params).map_err(|error| failed(&error))?.into_parts();
     let (headers, _) = instructions.into_parts();

@@ -1,5 +1,7 @@
 //! The AWS calls against a server on loopback: what goes out, and what becomes of each answer.
 
+mod ecs;
+
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -53,7 +55,12 @@ fn options(endpoint: &str) -> AwsOptions {
         region: Some("eu-west-1".to_owned()),
         profile: None,
         credentials: Some(SharedCredentialsProvider::new(NumberedKeys::default())),
-        endpoints: Endpoints { ssm: Some(endpoint.to_owned()), ssmmessages: None, kms: Some(endpoint.to_owned()) },
+        endpoints: Endpoints {
+            ssm: Some(endpoint.to_owned()),
+            ssmmessages: None,
+            kms: Some(endpoint.to_owned()),
+            ecs: Some(endpoint.to_owned()),
+        },
         timeouts: Timeouts::default(),
         tls: TlsOptions::default(),
         proxy: None,

@@ -55,7 +55,7 @@ pub(crate) fn builder_at(endpoint: String, access_key_id: &str, secret_access_ke
     Client::builder()
         .region("eu-west-1")
         .static_credentials(access_key_id, secret_access_key)
-        .endpoints(Endpoints { ssm: endpoint.clone(), kms: endpoint, ssmmessages: None })
+        .endpoints(Endpoints { ssm: endpoint.clone(), kms: endpoint.clone(), ecs: endpoint, ssmmessages: None })
         .timeouts(timeouts())
 }
 

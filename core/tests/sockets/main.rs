@@ -4,6 +4,7 @@
 
 mod cancel;
 mod deadlines;
+mod ecs;
 mod errors;
 mod fixture;
 mod fork;

@@ -12,7 +12,7 @@ use crate::fixture::{
     until_all_ended,
 };
 use ssmwire::{Command, Event, Kind, Phase, Session, Timeouts};
-use ssmwire_emulator::{AgentProfile, ApiFault, Direction, Disturbance, Emulator, Scope};
+use ssmwire_emulator::{AgentProfile, ApiFault, Direction, Disturbance, Emulator, Scope, Script};
 
 /// How long "at once" may take on a busy machine.
 const SOON: Duration = Duration::from_secs(4);
@@ -68,6 +68,27 @@ async fn many_megabytes_each_way_survive_everything_that_happens_to_the_connecti
     })
     .await;
     assert_eq!(emulator.requests()["StartSession"], 1);
+}
+
+#[tokio::test]
+async fn a_scenario_of_cuts_and_refused_resumes_costs_no_byte() {
+    let emulator = emulator().await;
+    let script = Script::parse(
+        br#"{"faults": [
+            {"fault": "cut_client_after", "bytes": 65536, "times": 2},
+            {"fault": "fail", "operation": "ResumeSession", "code": "ThrottlingException", "times": 1}
+        ]}"#,
+    );
+    emulator.faults().apply(&script.expect("a script")).await;
+    let client = client(&emulator).await;
+    soon(async {
+        let session = echo(&client).await;
+        assert!(echo_during(&session, 1_000_000, async {}).await >= 1_000_000);
+        assert_eq!(session.stats().reconnects, 2);
+        session.close().await.expect("closes");
+    })
+    .await;
+    assert_eq!(emulator.requests()["ResumeSession"], 3);
 }
 
 #[tokio::test]

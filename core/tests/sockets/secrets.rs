@@ -65,7 +65,8 @@ fn a_secret_is_found_in_whatever_form_it_is_shown() {
 #[tokio::test]
 async fn a_whole_trace_of_the_other_tests_shows_no_token_and_no_key() {
     let emulator = emulator().await;
-    let all = ["loopback::", "resume::", "--skip=many_megabytes", "--skip=wherever_in", "--skip=a_slow_reader"];
+    let all =
+        ["ecs::", "loopback::", "resume::", "--skip=many_megabytes", "--skip=wherever_in", "--skip=a_slow_reader"];
     let output = in_a_process(&all, &[(TRACE, "1")]).await;
     let trace = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));

@@ -44,6 +44,12 @@ impl Input {
         Err(violation(&format!("'{number}'"), &camel(name), &constraint))
     }
 
+    /// Returns a truth value.
+    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, ApiError> {
+        let Some(value) = self.member(name) else { return Ok(None) };
+        value.as_bool().map(Some).ok_or_else(|| wrong_type(name, "a boolean"))
+    }
+
     /// Returns bytes, which travel as base64.
     pub(super) fn required_blob(&self, name: &str, bytes: RangeInclusive<usize>) -> Result<Vec<u8>, ApiError> {
         let value = self.member(name).ok_or_else(|| missing(name))?;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::input::Input;
 use super::{ApiError, Call};
 use crate::date::epoch_seconds;
+use crate::ecs;
 use crate::targets::Target;
 
 const FILTER_KEYS: &[&str] = &[
@@ -38,7 +39,9 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
     let new = new.iter().map(|filter| Filter::parse(filter, "Key", "Values"));
     let filters = old.chain(new).collect::<Result<Vec<_>, _>>()?;
     let nodes = call.service.targets.list();
-    let nodes: Vec<_> = nodes.iter().map(|(id, target)| entry(id, target)).collect();
+    // Containers of ECS are targets, but no managed instances.
+    let nodes = nodes.iter().filter(|(id, _)| !id.starts_with(ecs::PREFIX));
+    let nodes: Vec<_> = nodes.map(|(id, target)| entry(id, target)).collect();
     let nodes: Vec<_> = nodes.iter().filter(|node| filters.iter().all(|filter| filter.admits(node))).collect();
     let page: Vec<_> = nodes.iter().skip(from).take(count).collect();
     let mut output = json!({ "InstanceInformationList": page });

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use regex_lite::Regex;
 use serde_json::{Map, Value, json};
+use ssmwire::Secret;
 use tokio::sync::mpsc;
 
 use super::{ApiError, Call, input::violation};
@@ -23,13 +24,45 @@ const DOCUMENT_NAME_PATTERN: &str = r"^[a-zA-Z0-9_\-.:/]{3,128}$";
 
 /// Starts a session (PROTOCOL §1.2).
 pub(super) fn start(call: &Call<'_>) -> Result<Value, ApiError> {
-    let service = call.service;
     let input = &call.input;
     let target = input.required_text("Target", 1..=400)?;
     let document_name = document_name(input.text("DocumentName", 0..=1024)?)?;
     let reason = input.text("Reason", 1..=256)?;
     let parameters = input.list_map("Parameters", 1..=255, 1..=65_535)?;
-    let document = fill(service, document_name, &parameters)?;
+    let started = open(call.service, target, document_name, reason, &parameters)?;
+    Ok(json!({
+        "SessionId": started.session_id,
+        "TokenValue": started.token.expose(),
+        "StreamUrl": call.stream_url(&started.session_id),
+    }))
+}
+
+/// A session that runs, and what opens its data channel.
+pub(crate) struct Started {
+    pub(crate) session_id: String,
+    pub(crate) token: Secret,
+}
+
+/// Starts a session of a document on a node that is online.
+pub(crate) fn open(
+    service: &Arc<Service>,
+    target: &str,
+    document_name: &str,
+    reason: Option<&str>,
+    parameters: &BTreeMap<String, Vec<String>>,
+) -> Result<Started, ApiError> {
+    let document = fill(service, document_name, parameters)?;
+    begin(service, target, document_name, reason, document)
+}
+
+/// Starts a session of a document whose parameters are filled in.
+pub(super) fn begin(
+    service: &Arc<Service>,
+    target: &str,
+    document_name: &str,
+    reason: Option<&str>,
+    document: FilledDocument,
+) -> Result<Started, ApiError> {
     let not_connected = || ApiError::new("TargetNotConnected", format!("{target} is not connected."));
     let agent = service.targets.connected_agent(target).ok_or_else(not_connected)?;
     let limits = limits(service, &document.inputs);
@@ -47,20 +80,21 @@ pub(super) fn start(call: &Call<'_>) -> Result<Value, ApiError> {
     };
     let session_id = info.id.clone();
     let token = run(service, info, document, agent, limits);
-    Ok(json!({
-        "SessionId": session_id,
-        "TokenValue": token.expose(),
-        "StreamUrl": call.stream_url(&session_id),
-    }))
+    Ok(Started { session_id, token })
 }
 
 impl Call<'_> {
     /// Returns where a session's data channel is opened.
     pub(super) fn stream_url(&self, session_id: &str) -> String {
-        // The cell's number means nothing here; clients must pass it on as it is, padding and all.
-        let cell = "AAEAAVNTTVdJUkUtRU1VTEFUT1I=";
-        format!("ws://{}/v1/data-channel/{session_id}?role=publish_subscribe&cell-number={cell}", self.authority)
+        stream_url(&self.authority, session_id)
     }
+}
+
+/// Returns where a session's data channel is opened, for a client that reaches the emulator at `authority`.
+pub(crate) fn stream_url(authority: &str, session_id: &str) -> String {
+    // The cell's number means nothing here; clients must pass it on as it is, padding and all.
+    let cell = "AAEAAVNTTVdJUkUtRU1VTEFUT1I=";
+    format!("ws://{authority}/v1/data-channel/{session_id}?role=publish_subscribe&cell-number={cell}")
 }
 
 fn document_name(given: Option<&str>) -> Result<&str, ApiError> {
@@ -120,7 +154,7 @@ fn run(
     document: FilledDocument,
     agent: AgentProfile,
     limits: Limits,
-) -> ssmwire::Secret {
+) -> Secret {
     let kms_key_id = document.inputs.get("kmsKeyId").and_then(Value::as_str).unwrap_or_default();
     let spec = SessionSpec {
         session_id: info.id.clone(),

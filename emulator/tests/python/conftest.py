@@ -3,13 +3,20 @@
 The environment variable SSMWIRE names the `ssmwire` command.
 """
 
+import json
 import os
 import subprocess
 
 import boto3
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.httpsession import URLLib3Session
 
+CLUSTER = "web"
+TASK = "0123456789abcdef0123456789abcdef"
 CONFIG = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
 
 
@@ -18,6 +25,7 @@ def environment():
     """The environment variables that the emulator wants its clients to have."""
     read_fd, write_fd = os.pipe()
     command = [os.environ["SSMWIRE"], "emulator", "--port", "0", "--ready-fd", str(write_fd), "--kms-key", "alias/test"]
+    command += ["--ecs-kms-key", "alias/test", *(f"--ecs-container={CLUSTER}/{TASK}/{name}" for name in ("app", "log"))]
     emulator = subprocess.Popen(command, pass_fds=[write_fd])
     os.close(write_fd)
     variables = {}
@@ -31,6 +39,23 @@ def environment():
     yield variables
     emulator.terminate()
     assert emulator.wait(timeout=20) == 0
+
+
+@pytest.fixture
+def apply_faults(environment):
+    """Makes the emulator apply faults, by a signed call of its own."""
+
+    def apply(*faults):
+        body = json.dumps({"faults": faults})
+        headers = {"X-Amz-Target": "SsmwireEmulator.ApplyFaults", "Content-Type": "application/x-amz-json-1.1"}
+        request = AWSRequest("POST", environment["AWS_ENDPOINT_URL_SSM"] + "/", headers=headers, data=body)
+        credentials = Credentials(environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"])
+        SigV4Auth(credentials, "ssm", environment["AWS_REGION"]).add_auth(request)
+        answer = URLLib3Session().send(request.prepare())
+        assert answer.status_code == 200, answer.text
+        return json.loads(answer.text)["Sessions"]
+
+    return apply
 
 
 @pytest.fixture
@@ -51,6 +76,17 @@ def client(environment, monkeypatch):
 @pytest.fixture
 def ssm(client):
     return client("ssm")
+
+
+@pytest.fixture
+def ecs(client):
+    return client("ecs")
+
+
+@pytest.fixture
+def ecs_task():
+    """The task of the emulator, with its containers `app` and `log`."""
+    return {"cluster": CLUSTER, "task": TASK}
 
 
 @pytest.fixture

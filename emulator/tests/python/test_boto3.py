@@ -69,6 +69,43 @@ def test_a_data_key_decrypts_under_its_own_context_only(client):
     assert error(kms.generate_data_key, KeyId="alias/none", NumberOfBytes=64)[1] == "NotFoundException"
 
 
+def test_a_command_is_executed_in_a_container(ecs, ecs_task):
+    answer = ecs.execute_command(command="sh", interactive=True, container="app", **ecs_task)
+    executed = fits_model(ecs, "ExecuteCommand", answer)
+    assert executed["containerName"] == "app"
+    assert executed["session"]["streamUrl"].startswith("ws://127.0.0.1:")
+    assert executed["taskArn"].endswith(f":task/{ecs_task['cluster']}/{ecs_task['task']}")
+    by_arn = ecs.execute_command(
+        cluster=executed["clusterArn"], task=executed["taskArn"], container="log", command="sh", interactive=True
+    )
+    assert by_arn["session"]["sessionId"] != executed["session"]["sessionId"]
+
+
+def test_tasks_are_described(ecs, ecs_task):
+    answer = ecs.describe_tasks(cluster=ecs_task["cluster"], tasks=[ecs_task["task"], "f" * 32])
+    described = fits_model(ecs, "DescribeTasks", answer)
+    [task] = described["tasks"]
+    assert [container["name"] for container in task["containers"]] == ["app", "log"]
+    assert len({container["runtimeId"] for container in task["containers"]}) == 2
+    [failure] = described["failures"]
+    assert failure["reason"] == "MISSING"
+
+
+def test_what_can_not_be_executed_is_told_in_the_codes_of_ecs(ecs, ecs_task):
+    request = {"command": "sh", "interactive": True, "container": "app", **ecs_task}
+    for wrong, code in [
+        ({"cluster": "none"}, "ClusterNotFoundException"),
+        ({"task": "f" * 32}, "InvalidParameterException"),
+        ({"container": "none"}, "InvalidParameterException"),
+        ({"interactive": False}, "InvalidParameterException"),
+        ({"command": ""}, "InvalidParameterException"),
+    ]:
+        assert error(ecs.execute_command, **{**request, **wrong})[:2] == (400, code), wrong
+    del request["container"]
+    assert "more than one container" in error(ecs.execute_command, **request)[2]
+    assert error(ecs.describe_tasks, cluster=ecs_task["cluster"], tasks=[])[1] == "InvalidParameterException"
+
+
 def test_a_wrong_secret_key_or_an_unknown_key_id_is_refused(client, environment):
     wrong = client("ssm", aws_access_key_id=environment["AWS_ACCESS_KEY_ID"], aws_secret_access_key="wrong")
     assert error(wrong.get_connection_status, Target="local")[:2] == (400, "InvalidSignatureException")

@@ -1,0 +1,69 @@
+//! Keeps the token from child processes: the AWS CLI hands it over in the environment, which they would inherit, and
+//! which stays readable in the process's own entry of `/proc` whatever the process does to its copy.
+//!
+//! So the program starts itself anew without the variable, and reads the response from a pipe.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::response::VARIABLE;
+
+/// Begins an argument that names the descriptor of a pipe.
+const PIPED: &str = "response-in-descriptor:";
+
+/// Starts the program anew if a response is in its environment; returns the arguments if not, or if that can't be done,
+/// as without `/proc`. Then the session goes on as well, with the variable.
+pub(crate) fn conceal(arguments: Vec<OsString>) -> Vec<OsString> {
+    let variable = arguments.iter().skip(1).position(|argument| argument.to_string_lossy().starts_with(VARIABLE));
+    let Some(at) = variable.map(|at| at + 1) else { return arguments };
+    let Some(response) = std::env::var_os(&arguments[at]) else { return arguments };
+    let Ok(pipe) = filled(response.as_encoded_bytes()) else { return arguments };
+    let Ok(program) = std::env::current_exe() else { return arguments };
+    let mut again = arguments.clone();
+    again[at] = format!("{PIPED}{}", pipe.as_raw_fd()).into();
+    // Returns only if it fails.
+    let _problem = Command::new(program).arg0(&again[0]).args(&again[1..]).env_remove(&arguments[at]).exec();
+    arguments
+}
+
+/// Makes a pipe that holds `bytes` and ends after them, for the next program to inherit.
+fn filled(bytes: &[u8]) -> io::Result<OwnedFd> {
+    // Does not block: what the pipe can't hold has no reader yet.
+    let (reader, writer) = pipe_with(PipeFlags::NONBLOCK)?;
+    match rustix::io::write(&writer, bytes)? {
+        written if written == bytes.len() => Ok(reader),
+        _ => Err(io::ErrorKind::FileTooLarge.into()),
+    }
+}
+
+/// Reads the response of a pipe to its end, if the argument names one.
+pub(super) fn piped(argument: &str) -> Option<io::Result<String>> {
+    let descriptor: u32 = argument.strip_prefix(PIPED)?.parse().ok()?;
+    Some(std::fs::read_to_string(format!("/dev/fd/{descriptor}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_holds_the_response_and_ends_after_it() {
+        let pipe = filled(b"{}").expect("a pipe");
+        let argument = format!("{PIPED}{}", pipe.as_raw_fd());
+        assert_eq!(piped(&argument).expect("a pipe").expect("readable"), "{}");
+        assert!(piped("{}").is_none());
+        assert!(filled(&vec![b'x'; 1 << 20]).is_err(), "more than a pipe holds");
+    }
+
+    #[test]
+    fn arguments_without_a_response_in_the_environment_stay_as_they_are() {
+        let arguments: Vec<OsString> =
+            ["ssmwire", "plugin", "AWS_SSM_START_SESSION_RESPONSE_OF_NO_ONE"].map(OsString::from).to_vec();
+        assert_eq!(conceal(arguments.clone()), arguments);
+    }
+}
