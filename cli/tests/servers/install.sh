@@ -2,11 +2,11 @@
 # Installs the servers and clients that the tests here run, if any is missing. Starts none of them.
 set -eu
 
-packages="openssh-server openssh-client rsync postgresql postgresql-client redis-server"
+packages="openssh-server openssh-client rsync postgresql postgresql-client redis-server nginx-light"
 PATH=$PATH:/usr/sbin:/sbin
 
 missing() {
-    for program in sshd ssh ssh-keygen scp sftp rsync psql redis-server redis-cli; do
+    for program in sshd ssh ssh-keygen scp sftp rsync psql redis-server redis-cli nginx; do
         command -v "$program" >/dev/null || echo "$program"
     done
     for program in initdb postgres; do

@@ -9,10 +9,10 @@ use crate::report::Report;
 use crate::{bare, firehose};
 
 /// Runs of each; the middle one of the ratios counts.
-const ROUNDS: usize = 11;
+const ROUNDS: usize = 31;
 
 pub(crate) fn measure(report: &mut Report) {
-    for (size, messages) in [(1024, 200_000), (16 << 10, 30_000)] {
+    for (size, messages) in [(1024, 100_000), (16 << 10, 10_000)] {
         let gateway = firehose::start(messages, size);
         let total = (messages as u64 * size as u64) as f64;
         let rate = |seconds: f64| total / 1e6 / seconds;

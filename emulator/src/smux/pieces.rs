@@ -73,7 +73,9 @@ mod tests {
 
     fn pieces() -> Pieces {
         let mut pieces = Pieces::default();
-        [b"ab".as_slice(), b"", b"cde", b"f"].map(|piece| pieces.push(Bytes::from_static(piece)));
+        for piece in [b"ab".as_slice(), b"", b"cde", b"f"] {
+            pieces.push(Bytes::from_static(piece));
+        }
         pieces
     }
 
