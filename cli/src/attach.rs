@@ -23,12 +23,7 @@ use crate::{message, pipe, port_session, signals};
 pub(crate) async fn attach(client: &Client, request: StartSession, signals: &mut Signals) -> Result<Exit, Halt> {
     let terminal = Terminal::open()?;
     let session = signals.during(start(client.start_session(request.clone()), terminal.as_ref())).await?;
-    let is_forward = match session.kind() {
-        Some(SessionKind::Ports) => true,
-        Some(SessionKind::Port) => port_session::is_forward(&request),
-        _ => false,
-    };
-    if is_forward {
+    if port_session::is_forward(&session) {
         signals.during(port_session::say_start(session.id())).await?;
         return port_session::serve(client, request, session, signals).await;
     }

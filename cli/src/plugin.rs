@@ -16,7 +16,7 @@ mod shell;
 use std::ffi::OsString;
 
 use bytes::Bytes;
-use ssmwire::{Client, Endpoints, Result, Session, SessionKind, Size};
+use ssmwire::{Client, Endpoints, Result, Session, SessionKind, Size, StartSession};
 
 use self::arguments::{Arguments, Handover};
 use crate::exit::{Exit, Halt};
@@ -63,11 +63,13 @@ pub(crate) async fn serve(arguments: &[OsString], signals: &mut Signals) -> Resu
     ending::conclude(outcome, &id, has_target, &stdout).await
 }
 
-/// How a session ended that did not fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a session ended that did not fail here.
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum End {
     /// Its end is still to be told.
     Silent,
+    /// The service ended it, and said this.
+    Stopped(String),
     /// All has been said.
     Told,
 }
@@ -89,31 +91,36 @@ async fn client(handover: &Handover) -> Result<Client> {
 async fn carry(client: &Client, handover: Handover, stdout: &Output, signals: &mut Signals) -> Result<End, Halt> {
     let terminal = Terminal::open()?;
     let Handover { response, target, request, .. } = handover;
-    let begin = async {
-        let session = client.attach(response, target.as_deref()).await?;
-        session.resize(terminal.as_ref().map_or(Size::WITHOUT_TERMINAL, Terminal::size))?;
-        session.ready().await?;
-        Ok(session)
-    };
-    let session = signals.during(begin).await?;
-    match session.kind() {
-        Some(SessionKind::Ports) => forward(client, request, session, signals).await,
-        Some(SessionKind::Port) if port_session::is_forward(&request) => {
-            forward(client, request, session, signals).await
-        }
-        Some(SessionKind::Port) => signals.during(pipe::join(&session.stdio())).await.map(|()| End::Silent),
-        Some(SessionKind::Command) => shell::watch(&session, stdout, signals).await.map(|()| End::Silent),
-        _ => shell::interact(&session, terminal.as_ref(), stdout, signals).await.map(|()| End::Silent),
+    let session = signals.during(async { Ok(client.attach(response, target.as_deref()).await?) }).await?;
+    let outcome = follow(client, request, &session, terminal.as_ref(), stdout, signals).await;
+    match session.closing_output() {
+        Some(output) if matches!(outcome, Err(Halt::Failed(_))) && !output.is_empty() => Ok(End::Stopped(output)),
+        _ => outcome,
     }
 }
 
-async fn forward(
+async fn follow(
     client: &Client,
-    request: ssmwire::StartSession,
-    session: Session,
+    request: StartSession,
+    session: &Session,
+    terminal: Option<&Terminal>,
+    stdout: &Output,
     signals: &mut Signals,
 ) -> Result<End, Halt> {
-    port_session::serve(client, request, session, signals).await.map(|_| End::Told)
+    let begin = async {
+        session.resize(terminal.map_or(Size::WITHOUT_TERMINAL, Terminal::size))?;
+        session.ready().await?;
+        Ok(())
+    };
+    signals.during(begin).await?;
+    match session.kind() {
+        _ if port_session::is_forward(session) => {
+            port_session::serve(client, request, session.clone(), signals).await.map(|_| End::Told)
+        }
+        Some(SessionKind::Port) => signals.during(pipe::join(&session.stdio())).await.map(|()| End::Silent),
+        Some(SessionKind::Command) => shell::watch(session, stdout, signals).await.map(|()| End::Silent),
+        _ => shell::interact(session, terminal, stdout, signals).await.map(|()| End::Silent),
+    }
 }
 
 async fn say(stdout: &Output, text: impl Into<Bytes>) -> Result<(), Halt> {

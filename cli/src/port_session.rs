@@ -14,26 +14,23 @@ use ssmwire::{ByteStream, Client, Error, Kind, Progress, Result, Session, Sessio
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task::JoinSet;
 
-use self::listener::{LOCAL_PORT, Listener, Local};
+use self::listener::{Listener, Local};
 use crate::exit::{Exit, Halt};
 use crate::output::Output;
 use crate::signals::Signals;
 use crate::{forward, message};
 
-/// How the names of AWS's documents begin whose sessions forward ports.
-const DOCUMENTS: &str = "AWS-StartPortForwardingSession";
 /// Pause after a connection could not be accepted: most such errors last until something else is closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a local program may go on to send what nobody takes any more: closing before could cost it what it has not
 /// read yet.
 const DISCARD: Duration = Duration::from_secs(5);
 
-/// Returns whether a session that carries one connection is to take it from a local port, as those of old agents are:
-/// if not, it is joined to standard input and output.
-pub(crate) fn is_forward(request: &StartSession) -> bool {
-    // A document can be named by its ARN.
-    let name = request.document_name.as_deref().and_then(|name| name.rsplit('/').next());
-    name.is_some_and(|name| name.starts_with(DOCUMENTS)) || request.parameters.contains_key(LOCAL_PORT)
+/// Returns whether a session takes its connections from a local port. One of another type is joined to standard input
+/// and output, as that of SSH is (PROTOCOL §9.4).
+pub(crate) fn is_forward(session: &Session) -> bool {
+    let forwards = session.property("type").is_some_and(|kind| kind == "LocalPortForwarding");
+    forwards && matches!(session.kind(), Some(SessionKind::Port | SessionKind::Ports))
 }
 
 /// Says the line that begins a session.
@@ -57,7 +54,7 @@ pub(crate) async fn serve(
         _ => ("\n", format!("Connection accepted for session {id}.\n")),
     };
     let begin = async {
-        let listener = Listener::of(&request).await?;
+        let listener = Listener::of(&session).await?;
         say(&stdout, format!("{listener} opened for sessionId {id}.{waiting}")).await?;
         Ok(listener)
     };

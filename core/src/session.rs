@@ -94,6 +94,18 @@ impl Session {
         self.ask(|connection| connection.agent_version().map(str::to_owned))
     }
 
+    /// Returns a property of a port session's document, with its parameters filled in, once the agent has told it:
+    /// `portNumber`, `host`, `localPortNumber`, `localUnixSocket` or `type` (PROTOCOL §9.3).
+    pub fn property(&self, name: &str) -> Option<String> {
+        self.ask(|connection| connection.property(name).map(str::to_owned))
+    }
+
+    /// Returns what the service said when it ended the session, word for word (PROTOCOL §4.4); empty after a normal end,
+    /// and `None` unless the service has ended it.
+    pub fn closing_output(&self) -> Option<String> {
+        self.ask(|connection| connection.closing_output().map(str::to_owned))
+    }
+
     /// Returns the session's counters.
     pub fn stats(&self) -> Stats {
         self.ask(|connection| connection.stats())

@@ -6,9 +6,6 @@ use super::{End, say};
 use crate::exit::{Exit, Halt};
 use crate::output::Output;
 
-/// How the core begins the message of a session that the service ended; what follows is the service's own text.
-const ENDED: &str = "the session was ended: ";
-
 /// What the official plugin says to old versions of the AWS CLI, which don't tell the target.
 const OLD_CLI: &str = "Installed version of CLI does not support Session Manager encryption feature. Please upgrade to \
                        the latest version of your CLI (e.g., AWS CLI).";
@@ -24,12 +21,10 @@ pub(super) async fn conclude(
 ) -> Result<Exit, Halt> {
     let line = match outcome {
         Ok(End::Told) => return Ok(Exit::SUCCESS),
+        Ok(End::Stopped(reason)) => format!("\n\nSessionId: {id} : {reason}\n\n"),
         Ok(End::Silent) => format!("\n\nExiting session with sessionId: {id}.\n\n"),
         Err(Halt::Failed(error)) if error.kind() == Kind::ResumeRejected => format!("Session: {id} timed out.\n"),
-        Err(Halt::Failed(error)) => match error.message().strip_prefix(ENDED) {
-            Some(reason) => format!("\n\nSessionId: {id} : {reason}\n\n"),
-            None => return Err(Halt::Failed(explained(error, has_target))),
-        },
+        Err(Halt::Failed(error)) => return Err(Halt::Failed(explained(error, has_target))),
         Err(halt) => return Err(halt),
     };
     match say(stdout, line).await {

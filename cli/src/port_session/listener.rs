@@ -1,16 +1,16 @@
-//! Where a port session takes its connections: a local port or a Unix socket, as the document's parameters say.
+//! Where a port session takes its connections: a local port or a Unix socket, as the session's properties say.
 
 use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use ssmwire::{Error, Kind, Result, StartSession};
+use ssmwire::{Error, Kind, Result, Session};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-/// The parameters of AWS's documents that are about this side.
-pub(super) const LOCAL_PORT: &str = "localPortNumber";
+/// The properties that are about this side.
+const LOCAL_PORT: &str = "localPortNumber";
 const LOCAL_SOCKET: &str = "localUnixSocket";
 
 /// A listening socket. Dropping it removes a Unix socket's file.
@@ -28,11 +28,11 @@ pub(super) enum Local {
 }
 
 impl Listener {
-    /// Listens where the request says, else on a free port.
-    pub(super) async fn of(request: &StartSession) -> Result<Self> {
-        let value = |name| request.parameters.get(name).and_then(|values| values.first()).filter(|v| !v.is_empty());
+    /// Listens where the session says, else on a free port.
+    pub(super) async fn of(session: &Session) -> Result<Self> {
+        let value = |name| session.property(name).filter(|value| !value.is_empty());
         if let Some(path) = value(LOCAL_SOCKET) {
-            let listener = UnixListener::bind(path).map_err(|problem| failed(&format!("unix:{path}"), problem))?;
+            let listener = UnixListener::bind(&path).map_err(|problem| failed(&format!("unix:{path}"), problem))?;
             return Ok(Self::Unix(listener, path.into()));
         }
         let port = match value(LOCAL_PORT) {

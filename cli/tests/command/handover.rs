@@ -35,6 +35,12 @@ impl<'a> Handover<'a> {
         Self { service, request, response: text.to_string(), session_id: response.session_id, token }
     }
 
+    /// Forgets what the session was started with, as callers do that tell the plugin no more than the target.
+    pub(crate) fn tells_the_target_only(mut self) -> Self {
+        self.request = json!({"Target": self.request["Target"]});
+        self
+    }
+
     /// Makes the call: with the response in the environment, as new versions of the AWS CLI make it, or as an argument.
     pub(crate) fn plugin(&self, in_environment: bool) -> Command {
         if in_environment { self.plugin_with(VARIABLE) } else { self.call(&self.response) }

@@ -114,8 +114,8 @@ fn a_lost_connection_is_not_noticed() {
 fn the_service_s_reason_for_an_end_is_shown_and_is_no_failure() {
     let service = Service::start(Emulator::builder().idle_timeout(Duration::from_secs(1)));
     let (handover, mut screen) = shell(&service);
-    screen.expect(&format!("\r\n\r\nSessionId: {} : ", handover.session_id));
-    screen.expect("\r\n\r\n");
+    let reason = "Session terminated: it reached its idle session timeout.";
+    screen.expect(&format!("\r\n\r\nSessionId: {} : {reason}\r\n\r\n", handover.session_id));
     assert_eq!(screen.end().code(), Some(0));
     assert_eq!(screen.modes(), screen.modes_before);
 }
@@ -248,6 +248,8 @@ fn a_port_is_forwarded_from_a_unix_socket_too() {
         &service,
         json!({"Target": "local", "DocumentName": "AWS-StartPortForwardingSessionToSocket", "Parameters": parameters}),
     );
+    // Where to listen, the session says itself.
+    let handover = handover.tells_the_target_only();
     let session = Running::start(handover.plugin(true));
     let opened = format!("Unix socket {} opened for sessionId {}.", path.display(), handover.session_id);
     while session.says() != opened {}

@@ -68,7 +68,8 @@ pub struct Connection {
     is_announced: bool,
     unreadable: Option<(Instant, u32)>,
     outcome: Option<Result<()>>,
-    is_ended_by_service: bool,
+    /// What the service said when it ended the session.
+    closing_output: Option<String>,
     events: VecDeque<Event>,
     stats: Stats,
 }
@@ -123,7 +124,7 @@ impl Connection {
             is_announced: false,
             unreadable: None,
             outcome: None,
-            is_ended_by_service: false,
+            closing_output: None,
             events: VecDeque::new(),
             stats: Stats::default(),
             config,

@@ -36,6 +36,8 @@ pub(super) struct Handshake {
     state: State,
     agent_version: Option<String>,
     kind: Option<SessionKind>,
+    /// What the document of a port session says of it.
+    properties: BTreeMap<String, String>,
     cipher: Option<Cipher>,
 }
 
@@ -78,7 +80,7 @@ pub struct KeyRequest {
 
 impl Handshake {
     pub(super) fn new() -> Self {
-        Self { state: State::Waiting, agent_version: None, kind: None, cipher: None }
+        Self { state: State::Waiting, agent_version: None, kind: None, properties: BTreeMap::new(), cipher: None }
     }
 
     /// Takes the agent's request; one that comes after all is as good as any. A second one is ignored: answering it
@@ -197,6 +199,10 @@ impl Handshake {
         self.agent_version.as_deref()
     }
 
+    pub(super) fn property(&self, name: &str) -> Option<&str> {
+        self.properties.get(name).map(String::as_str)
+    }
+
     pub(super) fn cipher(&mut self) -> Option<&mut Cipher> {
         self.cipher.as_mut()
     }
@@ -214,7 +220,10 @@ impl Handshake {
         self.kind = Some(match session_type {
             "Standard_Stream" | "InteractiveCommands" => SessionKind::Shell,
             "NonInteractiveCommands" => SessionKind::Command,
-            "Port" if config.serves_ports => self.port_kind(properties),
+            "Port" if config.serves_ports => {
+                self.properties = texts(properties);
+                self.port_kind()
+            }
             other => {
                 let problem = format!("this client does not serve sessions of the type `{other}`");
                 return Err(Error::new(Kind::Unsupported, problem));
@@ -224,8 +233,8 @@ impl Handshake {
     }
 
     /// Decides as the agent does (PROTOCOL §9.4): if the two disagreed, one would take the other's frames for data.
-    fn port_kind(&self, properties: &Value) -> SessionKind {
-        let forwards = properties.get("type").and_then(Value::as_str) == Some("LocalPortForwarding");
+    fn port_kind(&self) -> SessionKind {
+        let forwards = self.property("type") == Some("LocalPortForwarding");
         let agent = self.agent_version().unwrap_or("");
         if forwards && version::is_newer(agent, version::AGENT_MULTIPLEXES_AFTER) {
             SessionKind::Ports
@@ -245,6 +254,17 @@ impl Handshake {
         let response = HandshakeResponse { client_version: config.client_version.clone(), processed, errors };
         Next::Respond(response.encode(), failure)
     }
+}
+
+/// Returns the properties whose values are texts or numbers, as all are that are known (PROTOCOL §9.3).
+fn texts(properties: &Value) -> BTreeMap<String, String> {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let properties = properties.as_object().into_iter().flatten();
+    properties.filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect()
 }
 
 const CONTEXT_CHALLENGE: &str = "aws:ssm:RandomChallenge";

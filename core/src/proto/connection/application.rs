@@ -178,12 +178,22 @@ impl Connection {
 
     /// Returns whether the service has said that the session is over: there is nothing left to terminate.
     pub fn is_ended_by_service(&self) -> bool {
-        self.is_ended_by_service
+        self.closing_output.is_some()
+    }
+
+    /// Returns what the service said when it ended the session, word for word; empty after a normal end.
+    pub fn closing_output(&self) -> Option<&str> {
+        self.closing_output.as_deref()
     }
 
     /// Returns what kind of session it is, once that is known.
     pub fn kind(&self) -> Option<SessionKind> {
         self.handshake.kind()
+    }
+
+    /// Returns what the document of a port session says of it, once the agent has told it.
+    pub fn property(&self, name: &str) -> Option<&str> {
+        self.handshake.property(name)
     }
 
     /// Returns the agent's version; unknown for sessions without handshake.

@@ -111,7 +111,8 @@ impl Connection {
     }
 
     pub(super) fn handle_channel_closed(&mut self, payload: &[u8]) {
-        let outcome = closing::outcome(&ChannelClosed::parse(payload)).and_then(|()| {
+        let closed = ChannelClosed::parse(payload);
+        let outcome = closing::outcome(&closed).and_then(|()| {
             if self.inbound.has_gap() {
                 let lost = "the session ended before all of its output had arrived";
                 return Err(Error::new(Kind::ConnectionLost, lost));
@@ -121,7 +122,7 @@ impl Connection {
             }
             Ok(())
         });
-        self.is_ended_by_service = true;
+        self.closing_output = Some(closed.output);
         self.close(outcome);
     }
 

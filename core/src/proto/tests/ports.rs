@@ -43,6 +43,15 @@ fn read(rig: &mut Rig, id: StreamId) -> Step<usize> {
 }
 
 #[test]
+fn what_the_document_says_of_the_port_can_be_asked_for() {
+    let rig = port(&json!({ "portNumber": 80, "localPortNumber": "8080", "type": ["x"] }), |_| {});
+    let property = |name| rig.connection.property(name);
+    assert_eq!((property("portNumber"), property("localPortNumber")), (Some("80"), Some("8080")));
+    assert_eq!((property("type"), property("host")), (None, None));
+    assert_eq!(rig.connection.kind(), Some(SessionKind::Port));
+}
+
+#[test]
 fn a_connection_goes_there_and_back_and_ends() {
     let mut rig = multiplexed();
     assert_eq!(rig.connection.kind(), Some(SessionKind::Ports));
