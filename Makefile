@@ -14,7 +14,7 @@ demo: build ## a command and a shell on the embedded emulator, with timings
 build: ## build the ssmwire command (debug)
 	$(CARGO) build --locked -p ssmwire-cli
 
-test: check rust-test conformance servers fuzz-smoke ## everything
+test: check rust-test loom conformance servers fuzz-smoke ## everything
 
 check: ## format, lints, licences, and that the protocol builds alone
 	$(CARGO) fmt --all --check
@@ -42,6 +42,9 @@ servers: $(VENV)/ready ## OpenSSH, PostgreSQL and Redis through the command
 	$(CARGO) test --locked --workspace --no-run
 	SSMWIRE=$(abspath $(SSMWIRE)) $(VENV)/bin/python -m pytest -q cli/tests/servers
 
+loom: ## every order in which threads can meet in the waiting and the handles
+	cd loom && RUSTFLAGS="--cfg loom" $(CARGO) test --locked -q --target-dir target
+
 fuzz-smoke: ## every fuzz target for a few seconds, on the committed corpus
 	fuzz/run.sh $(FUZZ_SECONDS)
 
@@ -59,4 +62,4 @@ $(VENV)/ready: emulator/tests/python/requirements.txt
 	$(VENV)/bin/pip install -q -r $<
 	touch $@
 
-.PHONY: help demo build test check rust-test sim soak conformance servers fuzz-smoke bench docs dist
+.PHONY: help demo build test check rust-test sim soak loom conformance servers fuzz-smoke bench docs dist

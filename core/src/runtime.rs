@@ -1,6 +1,7 @@
 //! The tokio runtime that sessions run on: the caller's own, or one for the whole process.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -32,6 +33,9 @@ pub(crate) fn handle() -> Result<Handle> {
     }
     let shared = SHARED.get_or_try_init(|| Owned::start().map(Mutex::new))?;
     let mut owned = shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if owned.runtime.is_none() {
+        *owned = Owned::start()?;
+    }
     if owned.pid != std::process::id() {
         let mut before = std::mem::replace(&mut *owned, Owned::start()?);
         std::mem::forget(before.runtime.take());
@@ -40,6 +44,27 @@ pub(crate) fn handle() -> Result<Handle> {
         Some(runtime) => Ok(runtime.handle().clone()),
         None => Err(Error::new(Kind::Internal, "the runtime is gone")),
     }
+}
+
+/// Stops the runtime that this library has started for the process, and joins its threads; returns whether they have
+/// all ended within `timeout`. What still ran on it is cut off: close clients and forwards first. The next session
+/// starts a new one.
+///
+/// For programs that unload the library, or want to see at their end that nothing is left. Not to be called by a task
+/// of that runtime. After a fork the parent's is left alone.
+pub fn shutdown(timeout: Duration) -> bool {
+    let Some(shared) = SHARED.get() else { return true };
+    let (runtime, metrics) = {
+        let mut owned = shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if owned.pid != std::process::id() {
+            return true;
+        }
+        let Some(runtime) = owned.runtime.take() else { return true };
+        let metrics = runtime.metrics();
+        (runtime, metrics)
+    };
+    runtime.shutdown_timeout(timeout);
+    metrics.num_alive_tasks() == 0
 }
 
 impl Owned {

@@ -1,0 +1,7 @@
+//! Compiles the primitives that loom has models of; see `Cargo.toml`.
+#![cfg(loom)]
+// Here nobody uses them but their models.
+#![cfg_attr(not(test), allow(dead_code))]
+
+#[path = "../../core/src/wait.rs"]
+pub mod wait;
