@@ -14,7 +14,7 @@ demo: build ## a command and a shell on the embedded emulator, with timings
 build: ## build the ssmwire command (debug)
 	$(CARGO) build --locked -p ssmwire-cli
 
-test: check rust-test loom conformance servers fuzz-smoke ## everything
+test: check rust-test c-test loom conformance servers fuzz-smoke ## everything
 
 check: ## format, lints, licences, and that the protocol builds alone
 	$(CARGO) fmt --all --check
@@ -42,6 +42,13 @@ servers: $(VENV)/ready ## OpenSSH, PostgreSQL and Redis through the command
 	$(CARGO) test --locked --workspace --no-run
 	SSMWIRE=$(abspath $(SSMWIRE)) $(VENV)/bin/python -m pytest -q cli/tests/servers
 
+# What rust-test leaves out of the C suite, since not every machine has it: valgrind, CMake, clang-format.
+c-test: ## the C programs under valgrind, their format, and the installation
+	ffi/tests/install.sh
+	clang-format --dry-run -Werror ffi/tests/c/*.c ffi/tests/c/*.h
+	$(CARGO) test --locked --workspace --no-run
+	$(CARGO) test --locked -p ssmwire-ffi -- --ignored
+
 loom: ## every order in which threads can meet in the waiting and the handles
 	cd loom && RUSTFLAGS="--cfg loom" $(CARGO) test --locked -q --target-dir target
 
@@ -62,4 +69,4 @@ $(VENV)/ready: emulator/tests/python/requirements.txt
 	$(VENV)/bin/pip install -q -r $<
 	touch $@
 
-.PHONY: help demo build test check rust-test sim soak loom conformance servers fuzz-smoke bench docs dist
+.PHONY: help demo build test check rust-test sim soak c-test loom conformance servers fuzz-smoke bench docs dist

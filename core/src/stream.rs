@@ -127,7 +127,7 @@ impl ByteStream {
     /// # Errors
     /// Why the session ended before.
     pub async fn flush(&self) -> Result<()> {
-        poll_fn(|cx| self.session.shared.poll_flush(cx)).await
+        poll_fn(|cx| self.poll_flush(cx)).await
     }
 
     /// Says that no more input comes; reading goes on. A terminal gets its end-of-input character, which ends a shell
@@ -193,6 +193,11 @@ impl ByteStream {
     /// The write that all others are made of.
     pub fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
         self.session.shared.poll_write(cx, self.id, data)
+    }
+
+    /// What [`ByteStream::flush`] is made of.
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.session.shared.poll_flush(cx)
     }
 }
 

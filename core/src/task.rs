@@ -3,6 +3,7 @@
 //! What a binding starts and does not wait for: there is no caller whose polls would drive it.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -12,7 +13,7 @@ use tokio::task::AbortHandle;
 use crate::waiters::Waiters;
 use crate::{Error, Kind, Result, runtime};
 
-/// Work in the background. Clones share it; dropping the last one stops it.
+/// Work in the background. Clones share it; dropping the last one stops it, unless it was detached.
 #[derive(Debug)]
 pub struct Task<T>(Arc<Running<T>>);
 
@@ -27,11 +28,14 @@ impl<T> Clone for Task<T> {
 struct Running<T> {
     state: Arc<State<T>>,
     work: AbortHandle,
+    is_detached: AtomicBool,
 }
 
 impl<T> Drop for Running<T> {
     fn drop(&mut self) {
-        self.work.abort();
+        if !*self.is_detached.get_mut() {
+            self.work.abort();
+        }
     }
 }
 
@@ -60,7 +64,8 @@ impl<T: Clone + Send + 'static> Task<T> {
             let result = work.await;
             completion.0.complete(result);
         });
-        Ok(Self(Arc::new(Running { state, work: work.abort_handle() })))
+        let is_detached = AtomicBool::new(false);
+        Ok(Self(Arc::new(Running { state, work: work.abort_handle(), is_detached })))
     }
 
     /// Returns the result, or registers to be woken. A few may wait at once.
@@ -87,6 +92,11 @@ impl<T: Clone + Send + 'static> Task<T> {
             }
             done.await;
         }
+    }
+
+    /// Lets the work go on to its end, though nobody may ask for its result any more.
+    pub fn detach(&self) {
+        self.0.is_detached.store(true, Ordering::Relaxed);
     }
 
     /// Returns the result if it is there.
@@ -158,6 +168,19 @@ mod tests {
         while Arc::strong_count(&alive) > 1 {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn detached_work_goes_on() {
+        let done = Arc::new(Notify::new());
+        let told = done.clone();
+        let task = Task::spawn(async move {
+            tokio::task::yield_now().await;
+            told.notify_one();
+            Ok(())
+        });
+        task.expect("spawns").detach();
+        done.notified().await;
     }
 
     #[tokio::test]

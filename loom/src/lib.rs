@@ -5,3 +5,5 @@
 
 #[path = "../../core/src/wait.rs"]
 pub mod wait;
+#[path = "../../ffi/src/handle.rs"]
+pub mod handle;
