@@ -57,9 +57,17 @@ fuzz-smoke: ## every fuzz target for a few seconds, on the committed corpus
 
 bench: ## measure, and write benches/RESULTS.md; figures are ratios within one run
 	$(CARGO) bench --locked -p ssmwire
+	$(CARGO) bench --locked -p ssmwire-ffi --bench overhead
 
 docs: ## the API documentation
 	$(CARGO) doc --locked --no-deps -p ssmwire -p ssmwire-emulator
+
+PREFIX ?= /usr/local
+# The quick one, for a look: make install PREFIX=/tmp/ssmwire PROFILE=release
+PROFILE ?= dist
+install: ## the C library, header, pkg-config and CMake files: make install PREFIX=/usr
+	$(CARGO) build --locked --profile $(PROFILE) -p ssmwire-ffi
+	ffi/install/install.sh $(or $(CARGO_TARGET_DIR),target)/$(PROFILE) $(DESTDIR)$(PREFIX)
 
 dist: ## the small, slow-to-build command for packages
 	$(CARGO) build --locked --profile dist -p ssmwire-cli
@@ -69,4 +77,4 @@ $(VENV)/ready: emulator/tests/python/requirements.txt
 	$(VENV)/bin/pip install -q -r $<
 	touch $@
 
-.PHONY: help demo build test check rust-test sim soak c-test loom conformance servers fuzz-smoke bench docs dist
+.PHONY: help demo build test check rust-test sim soak c-test loom conformance servers fuzz-smoke bench docs install dist

@@ -11,7 +11,8 @@ use crate::error::{AGAIN, EOF, ErrorInfo, OK, Status, guard};
 use crate::handle::Operation;
 use crate::memory::{self, need, needed_text, put, room, set, slice, take, text, versioned};
 use crate::queue::{QueueHandle, watch};
-use crate::session::{SessionHandle, begin};
+use crate::session::SessionHandle;
+use crate::start::begin;
 use crate::state::{found, state};
 use crate::waiting::wait_for;
 

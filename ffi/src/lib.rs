@@ -21,6 +21,7 @@ mod memory;
 pub mod port;
 pub mod queue;
 pub mod session;
+pub mod start;
 mod state;
 pub mod stream;
 mod waiting;

@@ -56,6 +56,35 @@ fn compile(compiler: &[&str], program: &str) {
 }
 
 #[test]
+fn structs_are_as_large_in_c_as_they_are_here() {
+    use ssmwire_ffi::{client, command, credentials, error, port, session, start};
+    let sizes = [
+        ("attach_options", size_of::<start::AttachOptions>()),
+        ("client", size_of::<client::ClientHandle>()),
+        ("client_options", size_of::<client::ClientOptions>()),
+        ("command_options", size_of::<command::CommandOptions>()),
+        ("credentials", size_of::<credentials::CredentialsInfo>()),
+        ("error", size_of::<error::ErrorInfo>()),
+        ("event", size_of::<session::EventInfo>()),
+        ("forward_stats", size_of::<port::ForwardStats>()),
+        ("parameter", size_of::<start::Parameter>()),
+        ("port_options", size_of::<port::PortOptions>()),
+        ("run_result", size_of::<command::RunResult>()),
+        ("session_info", size_of::<session::SessionInfo>()),
+        ("session_options", size_of::<start::SessionOptions>()),
+        ("session_stats", size_of::<session::SessionStats>()),
+    ];
+    let assertion = |(name, size): &(&str, usize)| {
+        format!("_Static_assert(sizeof(ssmwire_{name}) == {size}, \"ssmwire_{name}\");\n")
+    };
+    let assertions: String = sizes.iter().map(assertion).collect();
+    compile(
+        &["cc", "-std=c11", "-x", "c"],
+        &format!("#include <ssmwire.h>\n{assertions}int main(void) {{ return 0; }}\n"),
+    );
+}
+
+#[test]
 fn the_header_is_clean_in_c_and_cxx_and_every_macro_of_it_works() {
     let header = std::fs::read_to_string(root().join("../include/ssmwire.h")).expect("the header is there");
     let mut program = String::from("#include <ssmwire.h>\n#include <ssmwire.h>\nint main(void) {\n");

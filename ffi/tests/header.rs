@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// The sources, in the order in which the header tells of them.
-const SOURCES: [&str; 9] = ["library", "error", "client", "credentials", "log", "session", "command", "stream", "port"];
+const SOURCES: [&str; 10] =
+    ["library", "error", "client", "credentials", "log", "start", "session", "command", "stream", "port"];
 const LAST: &str = "queue";
 
 #[test]
