@@ -866,7 +866,8 @@ ssmwire_status ssmwire_credentials_answer(ssmwire_request request,
  *
  * It runs on the library's own thread for callbacks, one record at a time, with nothing locked. Of records that it is
  * too slow for, 4,096 wait; then they are counted, and the number is told. When this returns, the previous function
- * does not run and won't; called from within that function it returns at once.
+ * does not run and won't; called from within that function it returns at once. A forked child logs nowhere until it
+ * sets a function of its own.
  *
  * Any thread. Waits for a record that is being taken. `SSMWIRE_INVALID_ARGUMENT` for a level that is none.
  */
@@ -1308,7 +1309,7 @@ int ssmwire_queue_fd(ssmwire_queue queue);
 
 /**
  * Waits until there are tags, and takes up to `capacity` of them, the longest queued first. `count` says how many: 0 if
- * `ssmwire_queue_wake` has ended the wait.
+ * `ssmwire_queue_wake` has ended the wait, or another thread was faster.
  *
  * Any thread, and several at once: each tag goes to one. Waits as `timeout_ms` says.
  */

@@ -74,12 +74,35 @@ impl Owned {
             .worker_threads(cores.min(WORKERS_MAX))
             .max_blocking_threads(BLOCKING_MAX)
             .thread_name("ssmwire-io")
+            .on_thread_start(block_signals)
             .enable_all()
             .build()
             .map_err(|error| Error::new(Kind::Internal, "the I/O threads could not be started").with_source(error))?;
         Ok(Self { pid: std::process::id(), runtime: Some(runtime) })
     }
 }
+
+/// Keeps the program's signals from this thread: its handlers are not for a library's threads to run. And a write to a
+/// connection that is gone must be an error, while SIGPIPE ends a program that is not made in Rust.
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "there is no safe way to block a signal")]
+fn block_signals() {
+    // What a thread does to itself is not kept from it: blocked, it would end the process without its crash handler.
+    const OWN: [libc::c_int; 7] =
+        [libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGSEGV, libc::SIGSYS, libc::SIGTRAP];
+    // SAFETY: the set is made by the first call, and the mask is that of a thread of our own.
+    unsafe {
+        let mut signals = std::mem::zeroed();
+        libc::sigfillset(&raw mut signals);
+        for own in OWN {
+            libc::sigdelset(&raw mut signals, own);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const signals, std::ptr::null_mut());
+    }
+}
+
+#[cfg(not(unix))]
+fn block_signals() {}
 
 /// Tells whether a handle is still in the process that made it.
 #[derive(Clone, Copy, Debug)]

@@ -30,7 +30,8 @@ static INSTALL: Once = Once::new();
 ///
 /// It runs on the library's own thread for callbacks, one record at a time, with nothing locked. Of records that it is
 /// too slow for, 4,096 wait; then they are counted, and the number is told. When this returns, the previous function
-/// does not run and won't; called from within that function it returns at once.
+/// does not run and won't; called from within that function it returns at once. A forked child logs nowhere until it
+/// sets a function of its own.
 ///
 /// Any thread. Waits for a record that is being taken. `SSMWIRE_INVALID_ARGUMENT` for a level that is none.
 #[unsafe(no_mangle)]

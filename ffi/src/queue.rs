@@ -79,7 +79,7 @@ pub extern "C" fn ssmwire_queue_fd(queue: QueueHandle) -> c_int {
 }
 
 /// Waits until there are tags, and takes up to `capacity` of them, the longest queued first. `count` says how many: 0 if
-/// `ssmwire_queue_wake` has ended the wait.
+/// `ssmwire_queue_wake` has ended the wait, or another thread was faster.
 ///
 /// Any thread, and several at once: each tag goes to one. Waits as `timeout_ms` says.
 #[unsafe(no_mangle)]

@@ -56,6 +56,13 @@ fn compile(compiler: &[&str], program: &str) {
 }
 
 #[test]
+fn the_example_of_the_readme_compiles() {
+    let readme = std::fs::read_to_string(root().join("../README.md")).expect("the readme is there");
+    let example = readme.split("```c\n").nth(1).and_then(|rest| rest.split("```").next());
+    compile(&["cc", "-std=c99", "-x", "c"], example.expect("it has an example"));
+}
+
+#[test]
 fn structs_are_as_large_in_c_as_they_are_here() {
     use ssmwire_ffi::{client, command, credentials, error, port, session, start};
     let sizes = [

@@ -158,7 +158,7 @@ macro_rules! programs {
     };
 }
 
-programs! { plain Plain [cfg(unix)] smoke poll threads misuse fork callbacks many }
-programs! { address Address [cfg(unix)] smoke poll threads misuse fork callbacks }
+programs! { plain Plain [cfg(unix)] smoke poll threads misuse fork callbacks gone many }
+programs! { address Address [cfg(unix)] smoke poll threads misuse fork callbacks gone }
 programs! { thread Thread [cfg(unix)] smoke poll threads misuse callbacks }
 programs! { valgrind Valgrind [ignore = "`make c-test` installs valgrind, and runs it"] smoke poll threads misuse callbacks }
