@@ -63,10 +63,10 @@ docs: ## the API documentation
 	$(CARGO) doc --locked --no-deps -p ssmwire -p ssmwire-emulator
 
 PREFIX ?= /usr/local
-# The quick one, for a look: make install PREFIX=/tmp/ssmwire PROFILE=release
+# Without the rlib of the tests: it would keep the linker from optimising the whole.
 PROFILE ?= dist
 install: ## the C library, header, pkg-config and CMake files: make install PREFIX=/usr
-	$(CARGO) build --locked --profile $(PROFILE) -p ssmwire-ffi
+	$(CARGO) rustc --locked --profile $(PROFILE) -p ssmwire-ffi --lib --crate-type cdylib,staticlib
 	ffi/install/install.sh $(or $(CARGO_TARGET_DIR),target)/$(PROFILE) $(DESTDIR)$(PREFIX)
 
 dist: ## the small, slow-to-build command for packages
