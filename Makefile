@@ -14,7 +14,7 @@ demo: build ## a command and a shell on the embedded emulator, with timings
 build: ## build the ssmwire command (debug)
 	$(CARGO) build --locked -p ssmwire-cli
 
-test: check rust-test conformance servers fuzz-smoke ## everything
+test: check rust-test c-test loom conformance servers fuzz-smoke ## everything
 
 check: ## format, lints, licences, and that the protocol builds alone
 	$(CARGO) fmt --all --check
@@ -42,17 +42,34 @@ servers: $(VENV)/ready ## OpenSSH, PostgreSQL and Redis through the command
 	$(CARGO) test --locked --workspace --no-run
 	SSMWIRE=$(abspath $(SSMWIRE)) $(VENV)/bin/python -m pytest -q cli/tests/servers
 
+# What rust-test leaves out of the C suite, since not every machine has it: valgrind, CMake, clang-format.
+c-test: ## the C programs under valgrind, their format, and the installation
+	ffi/tests/install.sh
+	clang-format --dry-run -Werror ffi/tests/c/*.c ffi/tests/c/*.h
+	$(CARGO) test --locked --workspace --test programs --test installed -- --ignored
+
+loom: ## every order in which threads can meet in the waiting and the handles
+	cd loom && RUSTFLAGS="--cfg loom" $(CARGO) test --locked -q --target-dir target
+
 fuzz-smoke: ## every fuzz target for a few seconds, on the committed corpus
 	fuzz/run.sh $(FUZZ_SECONDS)
 
 bench: ## measure, and write benches/RESULTS.md; figures are ratios within one run
 	$(CARGO) bench --locked -p ssmwire
+	$(CARGO) bench --locked -p ssmwire-ffi --bench overhead
 
 docs: ## the API documentation
 	$(CARGO) doc --locked --no-deps -p ssmwire -p ssmwire-emulator
 
-install: ## the command, for yourself; `ssmwire install-plugin` makes it the AWS CLI's plugin, too
-	$(CARGO) install --locked --path cli
+PREFIX ?= /usr/local
+PROFILE ?= dist
+BUILT = $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+# The library without the rlib of the tests: it would keep the linker from optimising the whole.
+install: ## the command, and the C library with its header, pkg-config and CMake files: make install PREFIX=/usr
+	$(CARGO) build --locked --profile $(PROFILE) -p ssmwire-cli
+	$(CARGO) rustc --locked --profile $(PROFILE) -p ssmwire-ffi --lib --crate-type cdylib,staticlib
+	ffi/install/install.sh $(BUILT) $(DESTDIR)$(PREFIX)
+	install -D -m 755 $(BUILT)/ssmwire $(DESTDIR)$(PREFIX)/bin/ssmwire
 
 dist: ## the small, slow-to-build command for packages
 	$(CARGO) build --locked --profile dist -p ssmwire-cli
@@ -62,4 +79,4 @@ $(VENV)/ready: emulator/tests/python/requirements.txt
 	$(VENV)/bin/pip install -q -r $<
 	touch $@
 
-.PHONY: help demo build test check rust-test sim soak conformance servers fuzz-smoke bench docs install dist
+.PHONY: help demo build test check rust-test sim soak c-test loom conformance servers fuzz-smoke bench docs install dist

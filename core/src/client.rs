@@ -6,13 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use tokio::runtime::Handle;
 use tokio::task::JoinError;
 use tokio::time::Timeout;
 
-use crate::aws::{Aws, AwsOptions, ControlPlane};
+use crate::aws::{Aws, AwsOptions, ControlPlane, Supplied};
 use crate::command::{Command, CommandBuilder};
 use crate::forward::ForwardBuilder;
 use crate::net::{Net, TlsOptions};
@@ -24,7 +23,8 @@ use crate::session::{self, Session};
 use crate::shared::Shared;
 use crate::shell::ShellBuilder;
 use crate::{
-    ConnectionStatus, EcsExec, Endpoints, Error, Kind, Phase, Result, StartSession, StartSessionResponse, Timeouts,
+    ConnectionStatus, Credentials, EcsExec, Endpoints, Error, Kind, Phase, Result, StartSession, StartSessionResponse,
+    Timeouts,
 };
 
 /// Bytes that may wait for a session's reader, unless the caller says otherwise.
@@ -378,10 +378,31 @@ impl ClientBuilder {
         self
     }
 
+    /// Takes credentials from `supply`, which is asked again whenever they have expired or were refused.
+    #[must_use]
+    pub fn credentials_from<F, C>(self, supply: F) -> Self
+    where
+        F: Fn() -> C + Send + Sync + 'static,
+        C: Future<Output = Result<Credentials>> + Send + 'static,
+    {
+        self.credentials_provider(Supplied(supply))
+    }
+
+    /// Uses these credentials for as long as the client lives.
+    #[must_use]
+    pub fn credentials(self, credentials: Credentials) -> Self {
+        self.credentials_from(move || std::future::ready(Ok(credentials.clone())))
+    }
+
     /// Uses one pair of keys.
     #[must_use]
     pub fn static_credentials(self, access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
-        self.credentials_provider(Credentials::new(access_key_id, secret_access_key, None, None, "static"))
+        self.credentials(Credentials {
+            access_key_id: access_key_id.into(),
+            secret_access_key: secret_access_key.into().into(),
+            session_token: None,
+            expires_at: None,
+        })
     }
 
     /// Sets endpoints in place of the region's own.

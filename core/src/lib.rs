@@ -62,6 +62,10 @@ mod shell;
 #[cfg(feature = "net")]
 mod stream;
 #[cfg(feature = "net")]
+mod task;
+#[cfg(feature = "net")]
+pub mod wait;
+#[cfg(feature = "net")]
 mod waiters;
 
 #[cfg(feature = "net")]
@@ -73,13 +77,15 @@ pub use error::{Error, Kind, Partial, Phase, Result};
 pub use forward::{Forward, ForwardBuilder, ForwardEvent, ForwardStats, LocalAddr};
 #[cfg(feature = "net")]
 pub use join::Progress;
-pub use options::{ConnectionStatus, EcsExec, Endpoints, StartSession, StartSessionResponse, Timeouts};
+pub use options::{ConnectionStatus, Credentials, EcsExec, Endpoints, StartSession, StartSessionResponse, Timeouts};
 #[cfg(feature = "net")]
 pub use port::{DialBuilder, Remote};
 pub use proto::payload::Size;
 pub use proto::{SessionKind, Stats};
 #[cfg(feature = "net")]
 pub use run::{Output, RunBuilder, Via};
+#[cfg(feature = "net")]
+pub use runtime::shutdown;
 pub use secret::Secret;
 #[cfg(feature = "net")]
 pub use session::{Event, Session};
@@ -87,3 +93,5 @@ pub use session::{Event, Session};
 pub use shell::{Shell, ShellBuilder};
 #[cfg(feature = "net")]
 pub use stream::ByteStream;
+#[cfg(feature = "net")]
+pub use task::Task;

@@ -1,7 +1,7 @@
 //! What callers choose: plain data with defaults.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::Secret;
 
@@ -79,6 +79,19 @@ pub struct StartSessionResponse {
     pub stream_url: String,
     /// What opens it.
     pub token: Secret,
+}
+
+/// What requests are signed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Names the key.
+    pub access_key_id: String,
+    /// The key.
+    pub secret_access_key: Secret,
+    /// Belongs to temporary keys.
+    pub session_token: Option<Secret>,
+    /// When they are to be replaced; `None` for keys that stay good.
+    pub expires_at: Option<SystemTime>,
 }
 
 /// Whether a target's agent is connected to Systems Manager.

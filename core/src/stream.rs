@@ -10,10 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::Result;
 use crate::join::{Cut, Progress, join};
 use crate::proto::{MuxId, StreamId};
 use crate::session::{Handle, Session};
+use crate::{Error, Kind, Result};
 
 /// What one read through [`AsyncRead`] hands over at most, so that the session's lock is not held for long.
 const READ_MAX: usize = 256 << 10;
@@ -127,7 +127,7 @@ impl ByteStream {
     /// # Errors
     /// Why the session ended before.
     pub async fn flush(&self) -> Result<()> {
-        poll_fn(|cx| self.session.shared.poll_flush(cx)).await
+        poll_fn(|cx| self.poll_flush(cx)).await
     }
 
     /// Says that no more input comes; reading goes on. A terminal gets its end-of-input character, which ends a shell
@@ -160,6 +160,30 @@ impl ByteStream {
         })
     }
 
+    /// Makes the stream one end of a pair of sockets, and returns the other: for whoever needs a real descriptor. What is
+    /// written to it goes to the far side, what comes from there can be read; see [`ByteStream::join`]. It ends where the
+    /// stream ends or fails; closing it closes the stream. It is in blocking mode.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Forked`] in a child process, [`crate::Kind::Internal`] if there is no descriptor to be had.
+    #[cfg(unix)]
+    pub fn into_socket(self) -> Result<std::os::unix::net::UnixStream> {
+        use std::os::unix::net::UnixStream;
+        self.session.shared.check_home()?;
+        let failed = |error: io::Error| {
+            Error::new(Kind::Internal, format!("a pair of sockets can't be made: {error}")).with_source(error)
+        };
+        let (near, far) = UnixStream::pair().map_err(failed)?;
+        far.set_nonblocking(true).map_err(failed)?;
+        let runtime = self.session.core.runtime.clone();
+        runtime.spawn(async move {
+            let mut far = tokio::net::UnixStream::from_std(far)?;
+            let (mut reader, mut writer) = far.split();
+            self.join(&mut reader, &mut writer, &Progress::default()).await
+        });
+        Ok(near)
+    }
+
     /// The read that all others are made of.
     pub fn poll_read(&self, cx: &mut Context<'_>, target: &mut [u8]) -> Poll<Result<usize>> {
         let read = self.session.shared.poll_read(cx, self.id, |connection| connection.read(self.id, target));
@@ -169,6 +193,11 @@ impl ByteStream {
     /// The write that all others are made of.
     pub fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
         self.session.shared.poll_write(cx, self.id, data)
+    }
+
+    /// What [`ByteStream::flush`] is made of.
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.session.shared.poll_flush(cx)
     }
 }
 

@@ -34,6 +34,16 @@ struct Policy {
 #[derive(Deserialize)]
 struct Licenses {
     allow: Vec<String>,
+    #[serde(default)]
+    exceptions: Vec<Exception>,
+}
+
+/// Licences that one package may have besides.
+#[derive(Deserialize)]
+struct Exception {
+    #[serde(rename = "crate")]
+    name: String,
+    allow: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -79,7 +89,10 @@ fn deny() -> Result<String, Vec<String>> {
         if policy.bans.deny.iter().any(|banned| banned.name == name) {
             problems.push(format!("{package} is banned"));
         }
-        if !is_allowed(license, &policy.licenses.allow) {
+        let exceptions = policy.licenses.exceptions.iter().filter(|exception| exception.name == name);
+        let mut allowed = policy.licenses.allow.clone();
+        allowed.extend(exceptions.flat_map(|exception| exception.allow.iter().cloned()));
+        if !is_allowed(license, &allowed) {
             problems.push(format!("{package} has the licence `{license}`, which is not allowed"));
         }
     }

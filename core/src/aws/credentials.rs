@@ -13,6 +13,7 @@ use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_async::time::SharedTimeSource;
 use aws_types::os_shim_internal::{Env, Fs};
@@ -116,6 +117,35 @@ impl Source {
                 profile_chain(profile, &provider_config(shared)).provide_credentials().await
             }
         }
+    }
+}
+
+/// Credentials that a function of the caller supplies.
+pub(crate) struct Supplied<F>(pub(crate) F);
+
+impl<F> fmt::Debug for Supplied<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Supplied")
+    }
+}
+
+impl<F, C> ProvideCredentials for Supplied<F>
+where
+    F: Fn() -> C + Send + Sync,
+    C: Future<Output = Result<crate::Credentials>> + Send + 'static,
+{
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let supplied = (self.0)();
+        future::ProvideCredentials::new(async {
+            let crate::Credentials { access_key_id, secret_access_key, session_token, expires_at } =
+                supplied.await.map_err(CredentialsError::provider_error)?;
+            let session_token = session_token.map(|token| token.expose().to_owned());
+            let secret = secret_access_key.expose();
+            Ok(aws_credential_types::Credentials::new(access_key_id, secret, session_token, expires_at, "caller"))
+        })
     }
 }
 

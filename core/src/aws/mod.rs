@@ -33,6 +33,7 @@ use self::endpoint::StreamEndpoint;
 use crate::net::{Net, Proxies, TlsOptions};
 use crate::{ConnectionStatus, Endpoints, Error, Kind, Result, StartSession, StartSessionResponse, Timeouts};
 
+pub(crate) use self::credentials::Supplied;
 pub(crate) use self::kms::DataKey;
 
 /// What a session asks of AWS. Every call ends by a deadline of [`Timeouts`].

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::fixture::{TARGET, client, emulator, emulator_with, read_until, soon, start, until};
+use crate::fixture::{TARGET, client, echo, emulator, emulator_with, read_until, soon, start, until, until_all_ended};
 use ssmwire::{Command, Kind, SessionKind, Size, StartSession, Via};
 use ssmwire_emulator::{AgentProfile, Emulator};
 
@@ -195,4 +195,27 @@ async fn dropping_the_last_handle_ends_the_session_on_the_service() {
     drop(stream);
     let ended = || emulator.sessions().iter().all(|s| s.status == ssmwire_emulator::SessionStatus::Terminated);
     until("the session is terminated", ended).await;
+}
+
+/// Reads from a socket that the library pumps, as a program would that knows nothing of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_can_be_a_socket() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let session = echo(&client).await;
+    let mut socket = session.stdio().into_socket().expect("a socket");
+    drop(session);
+    let exchange = tokio::task::spawn_blocking(move || {
+        use std::io::{Read, Write};
+        let sent: Vec<u8> = (0..300_000u32).map(|number| number as u8).collect();
+        let mut writer = socket.try_clone().expect("clones");
+        let copy = sent.clone();
+        let writing = std::thread::spawn(move || writer.write_all(&copy).expect("writes"));
+        let mut received = vec![0; sent.len()];
+        socket.read_exact(&mut received).expect("reads");
+        writing.join().expect("no panic");
+        assert!(sent == received);
+    });
+    soon(exchange).await.expect("no panic");
+    until_all_ended(&emulator).await;
 }

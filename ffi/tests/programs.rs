@@ -1,0 +1,165 @@
+//! Programs in C that drive the library against the emulator: as they are, under sanitizers, and under valgrind.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use ssmwire_emulator::{AgentProfile, Emulator};
+
+/// The target that every emulator here has.
+const TARGET: &str = "i-0123456789abcdef0";
+/// Longer than any program may take.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// All of C that is not allowed to be written here.
+const STRICT: [&str; 7] = ["-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-pthread"];
+
+/// How a program is built and run.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Plain,
+    /// Errors in memory, and what C leaves undefined.
+    Address,
+    /// Races between what the library and the program do with the program's memory.
+    Thread,
+    Valgrind,
+}
+
+impl Way {
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Plain | Self::Valgrind => &["-g"],
+            Self::Address => &["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+            Self::Thread => &["-g", "-fsanitize=thread"],
+        }
+    }
+
+    /// A symbol that shows that the sanitizer is linked: a gate that can't fail is none.
+    fn proof(self) -> &'static [&'static str] {
+        match self {
+            Self::Plain | Self::Valgrind => &[],
+            Self::Address => &["__asan_init", "__ubsan_handle"],
+            Self::Thread => &["__tsan_init"],
+        }
+    }
+
+    fn command(self, program: &Path) -> Command {
+        let wrapper: &[&str] = match self {
+            Self::Plain | Self::Address => &[],
+            // Its shadow memory needs addresses that are not random.
+            Self::Thread => &["setarch", "-R"],
+            Self::Valgrind => &[
+                "valgrind",
+                "--error-exitcode=9",
+                "--leak-check=full",
+                "--errors-for-leak-kinds=definite",
+                "--fair-sched=yes",
+                "--quiet",
+            ],
+        };
+        let mut words = wrapper.iter().map(std::ffi::OsStr::new).chain([program.as_os_str()]);
+        let mut command = Command::new(words.next().expect("the program at least"));
+        command.args(words);
+        let suppressions = sources().join("tsan.supp");
+        command.env("TSAN_OPTIONS", format!("halt_on_error=1:suppressions={}", suppressions.display()));
+        command.env("UBSAN_OPTIONS", "print_stacktrace=1");
+        command
+    }
+}
+
+/// Where the library is: beside this program.
+fn libraries() -> PathBuf {
+    let this = std::env::current_exe().expect("this program has a path");
+    this.parent().expect("and a directory").to_owned()
+}
+
+/// A directory in which the library has the names that it is installed with.
+fn installed() -> &'static Path {
+    static DIRECTORY: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let directory = DIRECTORY.get_or_init(|| {
+        let directory = tempfile::tempdir().expect("a directory");
+        let library = libraries().join("libssmwire_ffi.so");
+        for name in ["libssmwire.so", "libssmwire.so.0"] {
+            std::os::unix::fs::symlink(&library, directory.path().join(name)).expect("links");
+        }
+        directory
+    });
+    directory.path()
+}
+
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c")
+}
+
+fn output(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?} does not run: {error}"))
+}
+
+fn succeed(command: &mut Command) -> String {
+    let output = output(command);
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert!(output.status.success(), "{command:?}: {}\n{text}", output.status);
+    text
+}
+
+/// Compiles a program, and checks that what is to watch it is in it.
+fn compile(name: &str, way: Way, directory: &Path) -> PathBuf {
+    let program = directory.join(name);
+    let mut compiler = Command::new("cc");
+    compiler.args(STRICT).args(way.flags()).arg("-I").arg(sources().join("../../../include"));
+    compiler.arg(sources().join(format!("{name}.c"))).arg("-o").arg(&program);
+    compiler.arg("-L").arg(installed()).arg("-lssmwire").arg(format!("-Wl,-rpath,{}", installed().display()));
+    succeed(&mut compiler);
+    let symbols = succeed(Command::new("nm").arg(&program));
+    for proof in way.proof() {
+        assert!(symbols.contains(proof), "{name} has no {proof}");
+    }
+    program
+}
+
+/// Runs a program with an emulator of its own.
+fn run(name: &str, way: Way) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = compile(name, way, directory.path());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let emulator = Emulator::builder().target(TARGET, AgentProfile::default());
+    let emulator = emulator.ecs_container("shop", "0123456789abcdef", "web", AgentProfile::default()).start();
+    let emulator = runtime.block_on(emulator).expect("the emulator starts");
+    let mut command = way.command(&program);
+    command.envs(emulator.environment()).env("AWS_EC2_METADATA_DISABLED", "true");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not run: {error}"));
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait().expect("it can be waited for").is_none() {
+        if Instant::now() > deadline {
+            child.kill().expect("it can be killed");
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let output = child.wait_with_output().expect("it has ended");
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{name}: {}\n{text}", output.status);
+    runtime.block_on(emulator.shutdown());
+}
+
+macro_rules! programs {
+    ($module:ident $way:ident $ignore:tt $($name:ident)*) => {
+        mod $module {
+            $(
+                #[test]
+                #$ignore
+                fn $name() {
+                    super::run(stringify!($name), super::Way::$way);
+                }
+            )*
+        }
+    };
+}
+
+programs! { plain Plain [cfg(unix)] smoke poll threads misuse fork callbacks gone many }
+programs! { address Address [cfg(unix)] smoke poll threads misuse fork callbacks gone }
+programs! { thread Thread [cfg(unix)] smoke poll threads misuse callbacks }
+programs! { valgrind Valgrind [ignore = "`make c-test` installs valgrind, and runs it"] smoke poll threads misuse callbacks }
