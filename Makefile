@@ -37,7 +37,7 @@ conformance: $(VENV)/ready ## boto3 and the AWS CLI against the emulator
 	$(CARGO) test --locked --workspace --no-run
 	SSMWIRE=$(abspath $(SSMWIRE)) $(VENV)/bin/python -m pytest -q emulator/tests/python
 
-servers: $(VENV)/ready ## OpenSSH, PostgreSQL and Redis through the command
+servers: $(VENV)/ready ## OpenSSH, PostgreSQL, Redis and nginx through the command
 	cli/tests/servers/install.sh
 	$(CARGO) test --locked --workspace --no-run
 	SSMWIRE=$(abspath $(SSMWIRE)) $(VENV)/bin/python -m pytest -q cli/tests/servers

@@ -3,6 +3,7 @@
 mod blocking;
 mod ports;
 mod recorded;
+mod recorded_shells;
 mod streams;
 
 use std::time::Duration;

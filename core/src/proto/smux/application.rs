@@ -51,7 +51,7 @@ impl Mux {
     /// [`Step::Blocked`].
     ///
     /// `room` is what the send window has left: its size less what is unacknowledged and less [`Self::output_len`].
-    /// A stream takes up to 64 KiB of it. The first 4 KiB it takes even without room, else a stream that others leave
+    /// A stream takes up to 256 KiB of it. The first 4 KiB it takes even without room, else a stream that others leave
     /// no room could never line up for its turn.
     ///
     /// After the agent has closed the stream a write fails with [`Kind::StreamReset`]: its bytes would be dropped.

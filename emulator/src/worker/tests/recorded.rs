@@ -11,19 +11,19 @@ use super::streams::*;
 use super::*;
 
 /// A recording, as far as it concerns the two ends of the data channel.
-struct Recording {
-    header: Value,
+pub(super) struct Recording {
+    pub(super) header: Value,
     /// The client's data messages, each once, with how many the agent had sent before.
-    inputs: Vec<(usize, Frame)>,
+    pub(super) inputs: Vec<(usize, Frame)>,
     /// The agent's data messages, each once.
-    outputs: Vec<Frame>,
+    pub(super) outputs: Vec<Frame>,
     /// The agent's states.
-    states: usize,
-    completion: Option<TaskComplete>,
+    pub(super) states: usize,
+    pub(super) completion: Option<TaskComplete>,
 }
 
 impl Recording {
-    fn read(name: &str) -> Self {
+    pub(super) fn read(name: &str) -> Self {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/conversations");
         let text = std::fs::read_to_string(format!("{directory}/{name}.jsonl")).expect("it is there");
         let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
@@ -32,14 +32,16 @@ impl Recording {
         for line in lines.filter(|line| line["opcode"] == "binary" && line["from"] != "service") {
             recording.add(&Frame::decode(&bytes(&line["hex"])).expect("a recorded message"));
         }
+        recording.outputs.sort_by_key(|frame| frame.sequence);
         recording
     }
 
     fn add(&mut self, frame: &Frame) {
-        let is_next = |count: usize| frame.sequence == count as i64;
+        let is_new_input = self.inputs.iter().all(|(_, input)| input.sequence != frame.sequence);
+        let is_new_output = self.outputs.iter().all(|output| output.sequence != frame.sequence);
         match frame.message_type.as_str() {
-            "input_stream_data" if is_next(self.inputs.len()) => self.inputs.push((self.outputs.len(), frame.clone())),
-            "output_stream_data" if is_next(self.outputs.len()) => self.outputs.push(frame.clone()),
+            "input_stream_data" if is_new_input => self.inputs.push((self.outputs.len(), frame.clone())),
+            "output_stream_data" if is_new_output => self.outputs.push(frame.clone()),
             "agent_session_state" => self.states += 1,
             "agent_task_complete" => {
                 let body: Value = serde_json::from_slice(&frame.payload).expect("JSON");
@@ -52,7 +54,18 @@ impl Recording {
         }
     }
 
-    fn outputs_of(&self, kind: PayloadType) -> Vec<u8> {
+    pub(super) fn name(&self) -> &str {
+        self.header["name"].as_str().expect("a name")
+    }
+
+    /// Returns how many bytes the programs had written in the first messages of the agent.
+    pub(super) fn written_before(&self, outputs: usize) -> usize {
+        let kinds = [PayloadType::Output.number(), PayloadType::StdErr.number()];
+        let written = self.outputs[..outputs].iter().filter(|frame| kinds.contains(&frame.payload_type));
+        written.map(|frame| frame.payload.len()).sum()
+    }
+
+    pub(super) fn outputs_of(&self, kind: PayloadType) -> Vec<u8> {
         let frames = self.outputs.iter().filter(|frame| frame.payload_type == kind.number());
         frames.flat_map(|frame| frame.payload.to_vec()).collect()
     }

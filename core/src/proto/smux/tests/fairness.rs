@@ -33,7 +33,7 @@ fn busy_streams_get_equal_shares_at_every_moment() {
 fn a_stream_gets_its_turn_though_another_one_has_taken_all_the_room() {
     let mut rig = Rig::new();
     let (bulk, small) = (rig.open(), rig.open());
-    rig.write(bulk, &[1; 64 << 10]);
+    rig.write(bulk, &[1; 256 << 10]);
     assert!(matches!(rig.mux.write(bulk, b"more", ROOM), Step::Blocked), "its queue is full");
     assert!(rig.mux.is_writable(small, 0));
     assert!(matches!(rig.mux.write(small, b"key", 0), Step::Done(3)));
