@@ -73,7 +73,7 @@ mod tests {
 
     fn pieces() -> Pieces {
         let mut pieces = Pieces::default();
-        [b"ab".as_slice(), b"", b"cde", b"f"].map(|piece| pieces.push(Bytes::from_static(piece)));
+        [b"ab".as_slice(), b"", b"cde", b"f"].into_iter().for_each(|piece| pieces.push(Bytes::from_static(piece)));
         pieces
     }
 
