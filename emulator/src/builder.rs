@@ -22,6 +22,7 @@ use crate::sessions::Sessions;
 use crate::sigv4::Credentials;
 use crate::targets::Targets;
 use crate::tasks::Tasks;
+use crate::tls::Tls;
 
 /// The target that there is if none is asked for.
 const DEFAULT_TARGET: &str = "local";
@@ -32,6 +33,7 @@ const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 #[derive(Clone, Debug)]
 pub struct EmulatorBuilder {
     address: SocketAddr,
+    has_tls: bool,
     region: String,
     credentials: Credentials,
     targets: BTreeMap<String, AgentProfile>,
@@ -51,6 +53,7 @@ impl EmulatorBuilder {
     pub(crate) fn new() -> Self {
         Self {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
+            has_tls: false,
             region: "eu-west-1".to_owned(),
             credentials: Credentials {
                 access_key_id: "AKIAEMULATOREXAMPLE0".to_owned(),
@@ -76,6 +79,14 @@ impl EmulatorBuilder {
     #[must_use]
     pub fn bind(mut self, address: SocketAddr) -> Self {
         self.address = address;
+        self
+    }
+
+    /// Serves TLS too, on the same port, with a certificate of an authority that is made at the start:
+    /// [`Emulator::ca_certificate`]. Official agents speak nothing else.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.has_tls = true;
         self
     }
 
@@ -212,8 +223,11 @@ impl EmulatorBuilder {
         let sessions = Arc::new(Sessions::default());
         let faults = Faults::new(sessions.clone());
         faults.throttle(self.throttle);
+        let address = listener.local_addr().map_err(listen_failed)?;
+        let tls = self.has_tls.then(|| Tls::generate(address.ip(), &self.region)).transpose()?;
         let service = Arc::new(Service {
-            address: listener.local_addr().map_err(listen_failed)?,
+            address,
+            tls,
             settings: Settings {
                 region: self.region,
                 credentials: self.credentials,

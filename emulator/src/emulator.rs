@@ -14,7 +14,7 @@ use crate::builder::EmulatorBuilder;
 use crate::documents::DEFAULT_DOCUMENT;
 use crate::faults::Faults;
 use crate::relay::{Command, Order};
-use crate::service::Service;
+use crate::service::{Scheme, Service};
 use crate::sessions::SessionInfo;
 
 /// How long sessions may take to end when the emulator is shut down.
@@ -54,6 +54,17 @@ impl Emulator {
     /// Returns the endpoint of its APIs, such as `http://127.0.0.1:41234`.
     pub fn endpoint_url(&self) -> String {
         format!("http://{}", self.0.address)
+    }
+
+    /// Returns the endpoint of its APIs in TLS, such as `https://127.0.0.1:41234`; `None` without
+    /// [`EmulatorBuilder::tls`].
+    pub fn tls_endpoint_url(&self) -> Option<String> {
+        self.0.tls.as_ref().map(|_| format!("https://{}", self.0.address))
+    }
+
+    /// Returns the certificate, in PEM, of the authority that clients in TLS have to trust.
+    pub fn ca_certificate(&self) -> Option<&str> {
+        self.0.tls.as_ref().map(|tls| tls.ca_certificate.as_str())
     }
 
     /// Returns the region that it plays.
@@ -106,7 +117,7 @@ impl Emulator {
             };
             Error::new(kind, error.message).with_aws_code(error.code)
         })?;
-        let stream_url = stream_url(&self.0.address.to_string(), &started.session_id);
+        let stream_url = stream_url(Scheme::Plain, &self.0.address.to_string(), &started.session_id);
         Ok(StartSessionResponse { session_id: started.session_id, stream_url, token: started.token })
     }
 
@@ -115,11 +126,22 @@ impl Emulator {
         self.0.sessions.list()
     }
 
-    /// Connects or disconnects a target's agent, and says whether there is such a target.
-    ///
-    /// It decides about new sessions; those that run go on.
+    /// Lets a target take new sessions or not, as if its agent were disconnected, and says whether there is such a
+    /// target. Sessions that run go on.
     pub fn set_online(&self, target: &str, is_online: bool) -> bool {
         self.0.targets.set_online(target, is_online)
+    }
+
+    /// Returns whether a target's agent is connected.
+    pub fn is_connected(&self, target: &str) -> bool {
+        self.0.targets.connected_agent(target).is_some()
+    }
+
+    /// Cuts the control channel of an agent that has come over the network, and says whether there was one.
+    ///
+    /// The agent comes back by itself; until then the target is not connected.
+    pub fn cut_control_channel(&self, target: &str) -> bool {
+        self.0.targets.cut_control(target)
     }
 
     /// Returns how often each API operation was called, failed calls included.

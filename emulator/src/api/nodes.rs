@@ -76,14 +76,29 @@ impl Filter {
     }
 }
 
+/// Takes what an agent tells of its node, which its control channel has told already (PROTOCOL §11.1).
+pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
+    call.input.required_text("InstanceId", 1..=400)?;
+    Ok(json!({}))
+}
+
+fn platform(target: &Target) -> &'static str {
+    match target.platform.as_deref() {
+        Some("windows") => "Windows",
+        Some("macos") => "MacOS",
+        None if cfg!(target_os = "macos") => "MacOS",
+        _ => "Linux",
+    }
+}
+
 fn entry(id: &str, target: &Target) -> Value {
     json!({
         "InstanceId": id,
-        "PingStatus": if target.is_online { "Online" } else { "ConnectionLost" },
+        "PingStatus": if target.is_connected() { "Online" } else { "ConnectionLost" },
         "LastPingDateTime": epoch_seconds(SystemTime::now()),
         "AgentVersion": target.agent.version,
         "IsLatestVersion": false,
-        "PlatformType": if cfg!(target_os = "macos") { "MacOS" } else { "Linux" },
+        "PlatformType": platform(target),
         "PlatformName": "ssmwire emulator",
         "PlatformVersion": env!("CARGO_PKG_VERSION"),
         "ResourceType": if id.starts_with("i-") { "EC2Instance" } else { "ManagedInstance" },
