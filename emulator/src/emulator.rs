@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use serde_json::{Value, json};
 use ssmwire::{Error, Kind, Result, StartSession, StartSessionResponse};
 use tokio::time::timeout;
 
@@ -93,6 +94,42 @@ impl Emulator {
             ("AWS_REGION", self.region().to_owned()),
             ("AWS_SECRET_ACCESS_KEY", self.secret_access_key().to_owned()),
         ]
+    }
+
+    /// Returns the environment variables that an official agent takes its credentials from, by name.
+    pub fn agent_environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_ACCESS_KEY_ID", self.access_key_id().to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", self.secret_access_key().to_owned()),
+        ]
+    }
+
+    /// Returns the configuration that makes an official agent the one of `instance_id` here: what its
+    /// `configuration/amazon-ssm-agent.json` has to contain. `None` without [`EmulatorBuilder::tls`].
+    ///
+    /// It runs in container mode, in which an agent needs neither to be registered nor to ask EC2 who it is, and takes the
+    /// authority to trust from its `certs/amazon-ssm-agent.crt`.
+    pub fn agent_configuration(&self, instance_id: &str) -> Option<Value> {
+        let (endpoint, region) = (self.tls_endpoint_url()?, self.region());
+        let service = || json!({ "Endpoint": endpoint });
+        Some(json!({
+            "Agent": { "ContainerMode": true, "Region": region },
+            "Mgs": { "Endpoint": endpoint, "Region": region },
+            "Ssm": service(),
+            "Mds": service(),
+            "Kms": service(),
+            "Identity": {
+                "ConsumptionOrder": ["CustomIdentity"],
+                "CustomIdentities": [{
+                    "InstanceID": instance_id,
+                    "Region": region,
+                    "AvailabilityZone": format!("{region}a"),
+                    "InstanceType": "t3.micro",
+                    "CredentialsProvider": "DEFAULT",
+                }],
+            },
+        }))
     }
 
     /// Returns the handle that makes things go wrong.
