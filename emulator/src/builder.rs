@@ -221,7 +221,8 @@ impl EmulatorBuilder {
         };
         let listener = TcpListener::bind(address).await.map_err(listen_failed)?;
         let sessions = Arc::new(Sessions::default());
-        let faults = Faults::new(sessions.clone());
+        let targets = Arc::new(Targets::new(self.targets));
+        let faults = Faults::new(sessions.clone(), targets.clone());
         faults.throttle(self.throttle);
         let address = listener.local_addr().map_err(listen_failed)?;
         let tls = self.has_tls.then(|| Tls::generate(address.ip(), &self.region)).transpose()?;
@@ -235,7 +236,7 @@ impl EmulatorBuilder {
                 max_duration: self.max_duration,
                 requires_signed_upgrade: self.requires_signed_upgrade,
             },
-            targets: Targets::new(self.targets),
+            targets,
             documents,
             kms: Arc::new(kms),
             containers: Containers::new(self.containers, self.ecs_kms_key),

@@ -174,13 +174,6 @@ impl Emulator {
         self.0.targets.connected_agent(target).is_some()
     }
 
-    /// Cuts the control channel of an agent that has come over the network, and says whether there was one.
-    ///
-    /// The agent comes back by itself; until then the target is not connected.
-    pub fn cut_control_channel(&self, target: &str) -> bool {
-        self.0.targets.cut_control(target)
-    }
-
     /// Returns how often each API operation was called, failed calls included.
     pub fn requests(&self) -> BTreeMap<String, u64> {
         self.0.requests.list()

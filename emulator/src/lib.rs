@@ -15,6 +15,9 @@
 //! # }
 //! ```
 //!
+//! A target's agent is built in, or it comes over the network as official agents do, in TLS if need be: see
+//! [`EmulatorBuilder::tls`], [`Emulator::agent_configuration`] and [`NetworkAgent`].
+//!
 //! Things go wrong on demand, see [`Faults`].
 
 pub mod agent;

@@ -58,7 +58,7 @@ pub(crate) struct Service {
     pub(crate) settings: Settings,
     pub(crate) address: SocketAddr,
     pub(crate) tls: Option<Tls>,
-    pub(crate) targets: Targets,
+    pub(crate) targets: Arc<Targets>,
     pub(crate) documents: Documents,
     pub(crate) kms: Arc<Kms>,
     pub(crate) containers: Containers,

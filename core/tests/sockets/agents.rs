@@ -197,7 +197,7 @@ async fn a_lost_control_channel_comes_back_and_leaves_sessions_alone() {
     soon(async {
         let session = echo(&client).await;
         emulator.faults().fail("CreateControlChannel", ApiFault::new("InternalServerError", "try again"), 2);
-        assert!(emulator.cut_control_channel(TARGET));
+        assert!(emulator.faults().cut_control(TARGET));
         let error = client.start_session(StartSession::new(TARGET)).await.expect_err("the agent is away");
         assert_eq!(error.kind(), Kind::TargetNotConnected);
         until("the agent is back", || calls(&emulator, "CreateControlChannel") == 4 && agent.is_connected()).await;
@@ -218,7 +218,7 @@ async fn a_session_that_is_ended_while_its_agent_is_away_ends_when_the_agent_is_
         // For long enough that nothing reaches the agent on the data channel either.
         emulator.faults().fail("CreateControlChannel", ApiFault::new("InternalServerError", "try again"), 5);
         emulator.faults().cut_agent(shell.session().id(), Duration::from_secs(60)).await;
-        assert!(emulator.cut_control_channel(TARGET));
+        assert!(emulator.faults().cut_control(TARGET));
         shell.session().close().await.expect("it is ended");
         until("the agent is back", || agent.is_connected()).await;
         until("the shell is gone", || !is_running(pid)).await;
@@ -280,6 +280,25 @@ async fn idle_sessions_and_long_ones_end_at_the_agent_too() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn an_agent_with_the_official_ones_pace_serves_ports_and_commands_the_same() {
+    let emulator = start(Emulator::builder()).await;
+    let _agent = agent_with(&emulator, AgentProfile { is_faithful: true, ..AgentProfile::default() }).await;
+    let client = client(&emulator).await;
+    let far = echo_server().await;
+    soon(async {
+        let cut = async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            emulator.faults().cut_agent(Scope::All, Duration::ZERO).await
+        };
+        let (kind, cuts) = tokio::join!(echo_through(&client, far, 200_000), cut);
+        assert_eq!((kind, cuts), (Some(SessionKind::Ports), 1));
+        let output = client.run(TARGET, Command::shell("echo out; exit 3")).await.expect("it runs");
+        assert_eq!((output.status.code(), output.stdout), (Some(3), b"out\n".into()));
+    })
+    .await;
 }
 
 #[tokio::test]

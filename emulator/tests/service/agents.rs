@@ -149,7 +149,7 @@ async fn the_end_of_a_session_is_told_on_the_control_channel_or_else_on_the_data
         (MessageType::ChannelClosed, id(&one), NODE)
     );
     agent.report(id(&one), "Success", "").await;
-    assert!(emulator.cut_control_channel(NODE));
+    assert!(emulator.faults().cut_control(NODE));
     assert_eq!(end(&mut agent.control).await, None);
     caller.call("TerminateSession", json!({"SessionId": id(&other)})).await;
     let frame = next(&mut channels[1]).await;
@@ -273,7 +273,7 @@ async fn nodes_are_described_as_their_agents_are() {
         (&node["AgentVersion"], &node["PlatformType"], &node["PingStatus"]),
         (&json!("3.3.0.0"), &json!("Windows"), &json!("Online"))
     );
-    assert!(emulator.cut_control_channel(NODE));
+    assert!(emulator.faults().cut_control(NODE));
     let status = caller.call("GetConnectionStatus", json!({"Target": NODE})).await;
     assert_eq!(status.body["Status"], "notconnected");
 }
