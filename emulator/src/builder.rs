@@ -106,6 +106,8 @@ impl EmulatorBuilder {
     }
 
     /// Adds a managed node: 1 to 400 characters, such as `i-0123456789abcdef0`. Without any there is `local`.
+    ///
+    /// An agent that comes over the network under its id takes its place, and leaves it disconnected when it goes.
     #[must_use]
     pub fn target(mut self, id: impl Into<String>, agent: AgentProfile) -> Self {
         self.targets.insert(id.into(), agent);

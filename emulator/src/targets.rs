@@ -41,6 +41,8 @@ pub(crate) struct Target {
     pub(crate) agent: AgentProfile,
     /// What its operating system is, if its agent has told.
     pub(crate) platform: Option<String>,
+    /// What else its agent has told of it, as DescribeInstanceInformation says it.
+    pub(crate) information: BTreeMap<String, String>,
     /// Whether it takes sessions.
     is_online: bool,
     place: Place,
@@ -73,7 +75,7 @@ pub(crate) enum Connected {
 
 impl Target {
     fn new(agent: AgentProfile, place: Place) -> Self {
-        Self { agent, platform: None, is_online: true, place }
+        Self { agent, platform: None, information: BTreeMap::new(), is_online: true, place }
     }
 
     /// Returns whether its agent is connected and takes sessions.
@@ -170,6 +172,13 @@ impl Targets {
         match self.state().targets.get_mut(id).map(|target| &mut target.place) {
             Some(Place::Network { control, .. }) => control.take().is_some(),
             _ => false,
+        }
+    }
+
+    /// Takes what an agent tells of its node, which is one that is there.
+    pub(crate) fn inform(&self, id: &str, information: BTreeMap<String, String>) {
+        if let Some(target) = self.state().targets.get_mut(id) {
+            target.information = information;
         }
     }
 

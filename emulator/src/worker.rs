@@ -3,14 +3,13 @@
 //! One loop and no tasks: dropping the future ends the session and kills its program. Knows nothing of sockets, and
 //! nothing of the protocol beyond what the agent asks of its surroundings.
 
+mod keys;
 mod program;
 #[cfg(test)]
 mod tests;
 mod watchdog;
 
-use std::collections::BTreeMap;
 use std::future::pending;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -21,6 +20,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 use crate::agent::{Agent, AgentConfig, AgentEvent, SessionType};
 use crate::channel::{DataChannel, FromGateway, MESSAGES_MAX, SessionSpec, TaskComplete, TaskStatus, ToGateway};
 use crate::programs::{self, Chunk, Ending};
+pub use keys::{DataKeyFuture, DataKeys};
 use program::{Event, Program};
 use watchdog::Watchdog;
 
@@ -43,15 +43,6 @@ const FAITHFUL_CRASH: Duration = Duration::from_secs(60);
 /// What the client is told of a crash.
 pub(crate) const CRASH_OUTPUT: &str = "document process failed unexpectedly: ipc messaging received timeout signal , check \
                             [ssm-document-worker]/[ssm-session-worker] log for crash reason";
-
-/// A data key on its way: 64 bytes, or why it can't be decrypted, for the session's owner.
-pub type DataKeyFuture = Pin<Box<dyn Future<Output = Result<Vec<u8>, String>> + Send>>;
-
-/// Decrypts data keys, as KMS does for agents.
-pub trait DataKeys: Send + Sync {
-    /// Decrypts a data key of 64 bytes that was encrypted with `key_id` and the encryption context `context`.
-    fn decrypt(&self, ciphertext: &[u8], key_id: &str, context: &BTreeMap<String, String>) -> DataKeyFuture;
-}
 
 /// Runs a session until its program ends, it fails, or it is cancelled, and returns how it ended.
 ///

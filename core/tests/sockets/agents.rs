@@ -302,6 +302,22 @@ async fn an_agent_with_the_official_ones_pace_serves_ports_and_commands_the_same
 }
 
 #[tokio::test]
+async fn many_sessions_at_once_are_kept_apart() {
+    let (emulator, _agent, client) = hosted().await;
+    soon(async {
+        let runs = (0..40).map(async |number| {
+            let output = client.run(TARGET, Command::shell(format!("echo {number}; exit {number}"))).await;
+            let output = output.expect("it runs");
+            assert_eq!((output.status.code(), output.stdout), (Some(number), format!("{number}\n").into_bytes()));
+        });
+        futures_util::future::join_all(runs).await;
+        until_all_ended(&emulator).await;
+        assert_eq!(emulator.sessions().len(), 40);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_client_that_is_away_gets_what_the_agent_had_to_say() {
     let (emulator, _agent, client) = hosted().await;
     soon(async {

@@ -5,6 +5,7 @@ mod ports;
 mod recorded;
 mod streams;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;

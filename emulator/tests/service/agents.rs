@@ -261,6 +261,8 @@ async fn a_pause_that_is_asked_for_reaches_the_agent_and_so_does_its_end() {
 async fn nodes_are_described_as_their_agents_are() {
     let (emulator, caller) = emulator().await;
     let _agent = connected(&emulator, &caller).await;
+    let told = json!({"InstanceId": NODE, "PlatformName": "Windows Server", "AgentStatus": "Active"});
+    assert_eq!(caller.call("UpdateInstanceInformation", told).await.status, 200);
     let answer = caller.call("DescribeInstanceInformation", json!({})).await;
     let node = |id: &str| {
         answer.body["InstanceInformationList"]
@@ -273,6 +275,7 @@ async fn nodes_are_described_as_their_agents_are() {
         (&node["AgentVersion"], &node["PlatformType"], &node["PingStatus"]),
         (&json!("3.3.0.0"), &json!("Windows"), &json!("Online"))
     );
+    assert_eq!((&node["PlatformName"], &node["AgentStatus"]), (&json!("Windows Server"), &Value::Null));
     assert!(emulator.faults().cut_control(NODE));
     let status = caller.call("GetConnectionStatus", json!({"Target": NODE})).await;
     assert_eq!(status.body["Status"], "notconnected");
