@@ -87,7 +87,8 @@ impl Faults {
         self.change(scope, |standing| standing.cuts = Cuts { after_bytes: bytes, times, plan });
     }
 
-    /// Cuts the agent's data channel and brings it back after `duration`.
+    /// Cuts the agent's data channel and brings it back after `duration`. An agent that has come over the network opens
+    /// another one by itself, which carries nothing until then.
     pub async fn cut_agent(&self, scope: impl Into<Scope>, duration: Duration) -> usize {
         self.order(scope, || Command::CutAgent(duration)).await
     }

@@ -11,10 +11,12 @@ mod keys;
 mod session;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ssmwire::{Error, Kind, Result, Secret};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::channel::AgentProfile;
@@ -23,6 +25,9 @@ use crate::sigv4::Credentials;
 use caller::Caller;
 use control::Control;
 use dial::Endpoint;
+
+/// How long the service may take to answer on the first control channel.
+const ANSWER_WAIT: Duration = Duration::from_secs(15);
 
 /// A managed node's agent, connected over the network. Dropping it stops it at once, as if its machine had died:
 /// programs at the far end included.
@@ -78,7 +83,7 @@ impl NetworkAgent {
         }
     }
 
-    /// Returns whether its control channel is open.
+    /// Returns whether its control channel is open, and the service has answered on it.
     pub fn is_connected(&self) -> bool {
         *self.is_connected.borrow()
     }
@@ -148,7 +153,7 @@ impl NetworkAgentBuilder {
         self
     }
 
-    /// Connects, and runs on the current tokio runtime until it is dropped.
+    /// Connects, and runs on the current tokio runtime until it is dropped. The target is connected when this returns.
     ///
     /// # Errors
     /// [`Kind::InvalidArgument`] for an endpoint or a certificate that is none; [`Kind::ConnectFailed`] if the first
@@ -158,14 +163,14 @@ impl NetworkAgentBuilder {
             .map_err(|problem| Error::new(Kind::InvalidArgument, problem))?;
         let caller = Caller::new(endpoint, self.region, self.credentials);
         let config = Config { instance_id: self.instance_id, profile: self.profile, caller };
-        let (connected, is_connected) = watch::channel(true);
+        let (connected, mut is_connected) = watch::channel(false);
         let seed = self.seed.unwrap_or_else(|| Uuid::new_v4().as_u64_pair().0);
         let mut control = Control::new(Arc::new(config), seed, connected);
         let socket = control.connect().await.map_err(|problem| Error::new(Kind::ConnectFailed, problem))?;
-        let task = tokio::spawn(async move {
-            control.announce().await;
-            control.run(socket).await;
-        });
-        Ok(NetworkAgent { task, is_connected })
+        let agent = NetworkAgent { task: tokio::spawn(control.run(socket)), is_connected: is_connected.clone() };
+        let answered = timeout(ANSWER_WAIT, is_connected.wait_for(|is_connected| *is_connected)).await;
+        let is_there = answered.is_ok_and(|answered| answered.is_ok());
+        let silent = || Error::new(Kind::ConnectFailed, "the service does not answer on the control channel");
+        is_there.then_some(agent).ok_or_else(silent)
     }
 }

@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::Signal;
+use ssmwire_emulator::NetworkAgent;
 
 use super::program::{program, send, text, wait_for_the_end_of};
 
@@ -133,14 +134,42 @@ fn run_in_tls(emulator: &Running, endpoint: &str, ca_file: &str) -> (Option<i32>
     (output.status.code(), text(&output.stdout) + &text(&output.stderr))
 }
 
-#[test]
-fn what_agents_need_is_printed_as_json_and_works() {
-    let mut emulator = Running::start(&["--agents", "--json", "--region", "eu-north-1"]);
+/// Starts an emulator that hosts agents; returns what it says that they need.
+fn hosting(arguments: &[&str]) -> (Running, serde_json::Value) {
+    let mut emulator = Running::start(&[&["--agents", "--json"], arguments].concat());
     let mut line = String::new();
     let stdout = emulator.child.stdout.as_mut().expect("a pipe");
     BufReader::new(stdout).read_line(&mut line).expect("a line");
-    let printed: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-    let agents = &printed["agents"];
+    let mut printed: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    (emulator, printed["agents"].take())
+}
+
+#[test]
+fn an_agent_with_what_is_printed_serves_a_target_of_the_emulator() {
+    let (emulator, agents) = hosting(&[]);
+    let text_of = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+    let (configuration, environment) = (&agents["configuration"], &agents["environment"]);
+    let target = text_of(&configuration["Identity"]["CustomIdentities"][0]["InstanceID"]);
+    let run = || {
+        let output = emulator.client(&["run", &target, "--", "sh", "-c", "echo hi; exit 3"]).output().expect("ended");
+        (output.status.code(), text(&output.stdout))
+    };
+    assert_eq!(run(), (Some(255), String::new()), "there is no agent yet");
+    let agent = NetworkAgent::builder(&target)
+        .endpoint(text_of(&configuration["Mgs"]["Endpoint"]))
+        .region(text_of(&configuration["Agent"]["Region"]))
+        .credentials(text_of(&environment["AWS_ACCESS_KEY_ID"]), text_of(&environment["AWS_SECRET_ACCESS_KEY"]))
+        .ca_certificate(std::fs::read_to_string(text_of(&agents["ca_file"])).expect("readable"));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let agent = runtime.block_on(agent.start()).expect("it connects");
+    assert_eq!(run(), (Some(3), "hi\n".to_owned()));
+    drop(agent);
+    assert_eq!(emulator.end(Signal::TERM).0, Some(0));
+}
+
+#[test]
+fn what_agents_need_is_printed_as_json_and_works() {
+    let (emulator, agents) = hosting(&["--region", "eu-north-1"]);
     let (endpoint, ca_file) =
         (agents["endpoint"].as_str().expect("a URL"), agents["ca_file"].as_str().expect("a path"));
     assert!(endpoint.starts_with("https://127.0.0.1:"), "{endpoint}");

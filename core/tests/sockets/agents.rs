@@ -98,7 +98,7 @@ async fn a_shell_has_a_terminal_and_a_command_its_streams_and_code() {
     assert!(agent.is_connected());
     // One for each session, and none for a session that has ended.
     assert_eq!(calls(&emulator, "CreateDataChannel"), calls(&emulator, "StartSession"));
-    assert_eq!(calls(&emulator, "UpdateInstanceInformation"), 1);
+    until("it has announced itself", || calls(&emulator, "UpdateInstanceInformation") == 1).await;
 }
 
 #[tokio::test]
@@ -253,8 +253,7 @@ async fn without_its_agent_a_target_is_not_connected_and_with_another_one_it_is_
             emulator.sessions().iter().find(|one| one.id == session.id()).map(|one| one.status),
             Some(SessionStatus::Connected)
         );
-        let _first = self::agent(&emulator).await;
-        let _second = self::agent(&emulator).await;
+        let _another = self::agent(&emulator).await;
         assert!(run().await.expect("it runs").status.is_success());
         assert!(!emulator.set_online("i-none", false) && emulator.set_online(TARGET, false));
         assert_eq!(run().await.expect_err("it takes none").kind(), Kind::TargetNotConnected);

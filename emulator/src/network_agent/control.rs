@@ -98,24 +98,10 @@ impl Control {
         Ok(socket)
     }
 
-    /// Tells SSM of the node, as agents do at their start. Sessions don't need it.
-    pub(super) async fn announce(&self) {
-        let input = json!({
-            "InstanceId": self.config.instance_id,
-            "AgentName": "amazon-ssm-agent",
-            "AgentVersion": self.config.profile.version,
-            "AgentStatus": "Active",
-            "PlatformType": if cfg!(target_os = "macos") { "MacOS" } else { "Linux" },
-        });
-        if let Err(problem) = self.config.caller.call("ssm", "AmazonSSM.UpdateInstanceInformation", &input).await {
-            tracing::debug!(problem, "the node's information is not taken");
-        }
-    }
-
     /// Runs sessions, over one control channel after the other, for ever.
     pub(super) async fn run(mut self, mut socket: Socket) {
+        self.running.spawn(announce(self.config.clone()));
         loop {
-            self.connected.send_replace(true);
             self.carry(socket).await;
             self.connected.send_replace(false);
             tracing::debug!(instance_id = self.config.instance_id, "control channel lost");
@@ -130,7 +116,8 @@ impl Control {
         let (before, mut wait, wait_max) = if is_faithful {
             (random(0, 2500), random(5000, 10_000), Duration::from_secs(40 * 60))
         } else {
-            (Duration::ZERO, random(50, 100), Duration::from_secs(2))
+            // Two agents of one node take turns; not as fast as they can.
+            (random(20, 50), random(50, 100), Duration::from_secs(2))
         };
         sleep(before).await;
         loop {
@@ -147,7 +134,8 @@ impl Control {
     /// Does what comes down a control channel until it is lost.
     async fn carry(&mut self, mut socket: Socket) {
         let now = Instant::now();
-        let (mut ping_at, mut dead_at) = (now + PING_PERIOD, now + FIRST_PONG_WAIT);
+        // The first at once, other than the official agent's: its answer tells that the service knows the agent.
+        let (mut ping_at, mut dead_at) = (now, now + FIRST_PONG_WAIT);
         loop {
             let report_at = self.reports.iter().map(|report| report.next_at).min();
             let event = tokio::select! {
@@ -160,7 +148,10 @@ impl Control {
             match event {
                 Event::Received(Some(Message::Binary(message))) => self.handle_message(&message),
                 Event::Received(Some(Message::Text(text))) => self.handle_message(&text.into()),
-                Event::Received(Some(Message::Pong(_))) => dead_at = now + PONG_WAIT,
+                Event::Received(Some(Message::Pong(_))) => {
+                    dead_at = now + PONG_WAIT;
+                    self.connected.send_replace(true);
+                }
                 Event::Received(Some(Message::Ping(_) | Message::Frame(_))) => {}
                 Event::Received(Some(Message::Close(_)) | None) => return,
                 Event::Finished(Some((session_id, completion))) => self.report(session_id, completion, now),
@@ -254,6 +245,20 @@ impl Control {
             Message::Binary(message(report.id, MessageType::AgentTaskComplete, payload))
         })
         .collect()
+    }
+}
+
+/// Tells SSM of the node, as agents do at their start. Sessions don't need it.
+async fn announce(config: Arc<Config>) {
+    let input = json!({
+        "InstanceId": config.instance_id,
+        "AgentName": "amazon-ssm-agent",
+        "AgentVersion": config.profile.version,
+        "AgentStatus": "Active",
+        "PlatformType": if cfg!(target_os = "macos") { "MacOS" } else { "Linux" },
+    });
+    if let Err(problem) = config.caller.call("ssm", "AmazonSSM.UpdateInstanceInformation", &input).await {
+        tracing::debug!(problem, "the node's information is not taken");
     }
 }
 
