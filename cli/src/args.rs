@@ -233,6 +233,21 @@ pub(crate) struct EmulatorOptions {
     /// A KMS key that there is, such as alias/test; can be repeated
     #[arg(long, value_name = "NAME")]
     pub(crate) kms_key: Vec<String>,
+    /// A session document, from a JSON file; can be repeated, and replace one of AWS's
+    #[arg(long, value_name = "NAME=FILE", value_parser = document)]
+    pub(crate) document: Vec<(String, PathBuf)>,
+    /// End sessions that get no input for so long, unless their document says how long
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) idle_timeout: Option<Duration>,
+    /// End sessions that last so long, unless their document says how long
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) max_duration: Option<Duration>,
+    /// Serve agents that come over the network, in TLS, and print what they need
+    #[arg(long)]
+    pub(crate) agents: bool,
+    /// Serve TLS, too, and write the certificate of the authority to trust to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// A file of faults: {"faults": [{"fault": "cut_client_after", "bytes": 65536, "times": 2}, …]}
     #[arg(long, value_name = "FILE")]
     pub(crate) scenario: Option<PathBuf>,
@@ -328,6 +343,13 @@ impl CommandLine {
 fn conflict(option: &str, beside: &str) -> clap::Error {
     let message = format!("the argument '{option}' cannot be used with '{beside}'");
     CommandLine::command().error(clap::error::ErrorKind::ArgumentConflict, message)
+}
+
+fn document(text: &str) -> Result<(String, PathBuf), &'static str> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.to_owned(), file.into())),
+        _ => Err("a document is given as NAME=FILE"),
+    }
 }
 
 fn ecs_container(text: &str) -> Result<[String; 3], &'static str> {

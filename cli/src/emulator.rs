@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use ssmwire::{Error, Kind, Result};
 use ssmwire_emulator::{AgentProfile, Script};
 
+use crate::agents::{CaFile, Needs};
 use crate::args::EmulatorOptions;
 use crate::exit::{Exit, Halt};
 use crate::local;
@@ -40,14 +41,31 @@ pub(crate) async fn serve(
     if let Some(region) = region {
         builder = builder.region(region);
     }
+    for (name, file) in &options.document {
+        builder = builder.document(name, document(file)?);
+    }
+    if let Some(timeout) = options.idle_timeout {
+        builder = builder.idle_timeout(timeout);
+    }
+    if let Some(duration) = options.max_duration {
+        builder = builder.max_duration(duration);
+    }
+    if options.agents || options.ca_file.is_some() {
+        builder = builder.tls();
+    }
     let script = options.scenario.as_deref().map(scenario).transpose()?;
     let emulator = builder.start().await?;
     if let Some(script) = &script {
         emulator.faults().apply(script).await;
     }
     let environment = emulator.environment();
+    let ca_file = emulator.ca_certificate().map(|pem| CaFile::write(options.ca_file.as_deref(), pem)).transpose()?;
+    let agents = match &ca_file {
+        Some(file) if options.agents => Needs::of(&emulator, file.path()),
+        _ => None,
+    };
     let stdout = Output::stdout()?;
-    stdout.write(told(&environment, options.json)).await?;
+    stdout.write(told(&environment, agents.as_ref(), options.json)).await?;
     stdout.flush().await?;
     if let Some(descriptor) = options.ready_fd {
         announce(descriptor, &environment)?;
@@ -58,21 +76,36 @@ pub(crate) async fn serve(
 }
 
 fn scenario(file: &Path) -> Result<Script> {
-    let text = std::fs::read(file).map_err(|problem| {
-        let text = format!("`{}` cannot be read: {problem}", file.display());
-        Error::new(Kind::InvalidArgument, format!("--scenario: {text}")).with_source(problem)
-    })?;
-    Script::parse(&text)
+    Script::parse(&contents("--scenario", file)?)
 }
 
-/// Shows the environment for a shell to evaluate, or as JSON.
-fn told(environment: &[(&'static str, String)], json: bool) -> Bytes {
+fn document(file: &Path) -> Result<Value> {
+    serde_json::from_slice(&contents("--document", file)?).map_err(|problem| {
+        let text = format!("--document: `{}` is no JSON: {problem}", file.display());
+        Error::new(Kind::InvalidArgument, text).with_source(problem)
+    })
+}
+
+fn contents(option: &str, file: &Path) -> Result<Vec<u8>> {
+    std::fs::read(file).map_err(|problem| {
+        let text = format!("{option}: `{}` cannot be read: {problem}", file.display());
+        Error::new(Kind::InvalidArgument, text).with_source(problem)
+    })
+}
+
+/// Shows the environment for a shell to evaluate, or as JSON, and what agents need.
+fn told(environment: &[(&'static str, String)], agents: Option<&Needs>, json: bool) -> Bytes {
     if json {
-        let object: Map<String, Value> =
+        let mut object: Map<String, Value> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str()))).collect();
+        if let Some(agents) = agents {
+            object.insert("agents".to_owned(), agents.as_json());
+        }
         return format!("{}\n", Value::Object(object)).into();
     }
-    environment.iter().map(|(name, value)| format!("export {name}={value}\n")).collect::<String>().into()
+    let mut text: String = environment.iter().map(|(name, value)| format!("export {name}={value}\n")).collect();
+    text.extend(agents.map(ToString::to_string));
+    text.into()
 }
 
 /// Writes the environment to a descriptor that whoever started us left open, and an empty line.

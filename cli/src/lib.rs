@@ -4,6 +4,7 @@
 //! messages go to standard error. The exit code is the remote one, 255 when we failed, 2 when the command line can't be
 //! meant, 128 and more when a signal ended us; for a forward that is the normal end, 0.
 
+mod agents;
 mod args;
 mod attach;
 mod counters;

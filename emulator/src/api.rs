@@ -27,7 +27,7 @@ pub(crate) use error::ApiError;
 use input::Input;
 
 use crate::faults::{Script, Suffering};
-use crate::service::Service;
+use crate::service::{Scheme, Service};
 use crate::sigv4::Signed;
 
 /// The largest request body, in bytes.
@@ -55,6 +55,7 @@ operations! {
     "AmazonSSM.TerminateSession" => "TerminateSession", running::terminate;
     "AmazonSSM.DescribeSessions" => "DescribeSessions", describe_sessions::describe;
     "AmazonSSM.GetConnectionStatus" => "GetConnectionStatus", nodes::connection_status;
+    "AmazonSSM.UpdateInstanceInformation" => "UpdateInstanceInformation", nodes::update;
     "AmazonSSM.DescribeInstanceInformation" => "DescribeInstanceInformation", nodes::describe;
     "AmazonEC2ContainerServiceV20141113.ExecuteCommand" => "ExecuteCommand", ecs::execute_command;
     "AmazonEC2ContainerServiceV20141113.DescribeTasks" => "DescribeTasks", ecs::describe_tasks;
@@ -68,20 +69,28 @@ struct Call<'a> {
     input: Input,
     /// Host and port by which the client reaches the emulator.
     authority: String,
+    /// And how.
+    scheme: Scheme,
 }
 
 /// Answers one call.
-pub(crate) async fn answer(service: &Arc<Service>, request: Request<Body>) -> Response<Body> {
+pub(crate) async fn answer(service: &Arc<Service>, scheme: Scheme, request: Request<Body>) -> Response<Body> {
     let request_id = Uuid::new_v4().to_string();
-    let result = match call(service, request).await {
+    let result = match call(service, scheme, request).await {
         Ok(output) => Ok(output),
         Err(Unanswered::Error(error)) => Err(error),
-        Err(Unanswered::Silence) => {
-            // The client gives up first, and takes this wait with it.
-            let _ = timeout(SILENCE_MAX, pending::<()>()).await;
-            Err(ApiError::internal("no answer"))
-        }
+        Err(Unanswered::Silence) => Err(silence().await),
     };
+    respond(&request_id, result)
+}
+
+/// Answers a request for a path that there isn't.
+pub(crate) fn unknown_path() -> Response<Body> {
+    let error = ApiError::new("UnknownOperationException", "there is nothing at this path").not_found();
+    respond(&Uuid::new_v4().to_string(), Err(error))
+}
+
+fn respond(request_id: &str, result: Result<Value, ApiError>) -> Response<Body> {
     let (status, body) = match result {
         Ok(output) => (StatusCode::OK, output),
         Err(error) => {
@@ -93,14 +102,14 @@ pub(crate) async fn answer(service: &Arc<Service>, request: Request<Body>) -> Re
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
-    if let Ok(id) = HeaderValue::from_str(&request_id) {
+    if let Ok(id) = HeaderValue::from_str(request_id) {
         response.headers_mut().insert("x-amzn-requestid", id);
     }
     response
 }
 
-/// Why a call gets no output.
-enum Unanswered {
+/// Why a call gets no output: an error, or nothing at all.
+pub(crate) enum Unanswered {
     Error(ApiError),
     Silence,
 }
@@ -111,7 +120,7 @@ impl From<ApiError> for Unanswered {
     }
 }
 
-async fn call(service: &Arc<Service>, request: Request<Body>) -> Result<Value, Unanswered> {
+async fn call(service: &Arc<Service>, scheme: Scheme, request: Request<Body>) -> Result<Value, Unanswered> {
     let (head, body) = request.into_parts();
     let body = timeout(BODY_WAIT, to_bytes(body, BODY_MAX)).await;
     let body = body.map_err(|_| ApiError::new("RequestTimeout", "the request did not come in time"))?;
@@ -127,7 +136,7 @@ async fn call(service: &Arc<Service>, request: Request<Body>) -> Result<Value, U
     suffer(service, name).await?;
     let authority = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let authority = authority.map_or_else(|| service.address.to_string(), str::to_owned);
-    let call = Call { service, input: Input::new(members(&body)?), authority };
+    let call = Call { service, input: Input::new(members(&body)?), authority, scheme };
     Ok(run(&call)?)
 }
 
@@ -140,12 +149,23 @@ async fn apply_faults(service: &Service, body: &[u8]) -> Result<Value, ApiError>
 fn operation(headers: &HeaderMap) -> Result<(&'static str, Run), ApiError> {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     let found = OPERATIONS.iter().find(|(known, ..)| *known == target);
-    let unknown = || ApiError::new("UnknownOperationException", format!("unknown operation `{target}`"));
+    // Agents ask for more than sessions need, and go on without it.
+    let unknown = || {
+        tracing::debug!(operation = target, "unknown operation");
+        ApiError::new("UnknownOperationException", format!("unknown operation `{target}`"))
+    };
     found.map(|(_, name, run)| (*name, *run)).ok_or_else(unknown)
 }
 
+/// Holds a call that gets no answer.
+pub(crate) async fn silence() -> ApiError {
+    // The client gives up first, and takes this wait with it.
+    let _ = timeout(SILENCE_MAX, pending::<()>()).await;
+    ApiError::internal("no answer")
+}
+
 /// Lets a call suffer what it was made to.
-async fn suffer(service: &Service, operation: &str) -> Result<(), Unanswered> {
+pub(crate) async fn suffer(service: &Service, operation: &str) -> Result<(), Unanswered> {
     let (suffering, is_throttled, delay) = {
         let mut calls = service.faults.calls();
         (calls.take(operation), calls.exceeds_rate(operation, Instant::now()), calls.delay_of(operation))

@@ -22,6 +22,7 @@ use crate::sessions::Sessions;
 use crate::sigv4::Credentials;
 use crate::targets::Targets;
 use crate::tasks::Tasks;
+use crate::tls::Tls;
 
 /// The target that there is if none is asked for.
 const DEFAULT_TARGET: &str = "local";
@@ -32,6 +33,7 @@ const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 #[derive(Clone, Debug)]
 pub struct EmulatorBuilder {
     address: SocketAddr,
+    has_tls: bool,
     region: String,
     credentials: Credentials,
     targets: BTreeMap<String, AgentProfile>,
@@ -51,6 +53,7 @@ impl EmulatorBuilder {
     pub(crate) fn new() -> Self {
         Self {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
+            has_tls: false,
             region: "eu-west-1".to_owned(),
             credentials: Credentials {
                 access_key_id: "AKIAEMULATOREXAMPLE0".to_owned(),
@@ -79,6 +82,14 @@ impl EmulatorBuilder {
         self
     }
 
+    /// Serves TLS too, on the same port, with a certificate of an authority that is made at the start:
+    /// [`Emulator::ca_certificate`]. Official agents speak nothing else.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.has_tls = true;
+        self
+    }
+
     /// Sets the region it plays; by default `eu-west-1`. Requests for any region are answered.
     #[must_use]
     pub fn region(mut self, region: impl Into<String>) -> Self {
@@ -95,6 +106,8 @@ impl EmulatorBuilder {
     }
 
     /// Adds a managed node: 1 to 400 characters, such as `i-0123456789abcdef0`. Without any there is `local`.
+    ///
+    /// An agent that comes over the network under its id takes its place, and leaves it disconnected when it goes.
     #[must_use]
     pub fn target(mut self, id: impl Into<String>, agent: AgentProfile) -> Self {
         self.targets.insert(id.into(), agent);
@@ -210,10 +223,14 @@ impl EmulatorBuilder {
         };
         let listener = TcpListener::bind(address).await.map_err(listen_failed)?;
         let sessions = Arc::new(Sessions::default());
-        let faults = Faults::new(sessions.clone());
+        let targets = Arc::new(Targets::new(self.targets));
+        let faults = Faults::new(sessions.clone(), targets.clone());
         faults.throttle(self.throttle);
+        let address = listener.local_addr().map_err(listen_failed)?;
+        let tls = self.has_tls.then(|| Tls::generate(address.ip(), &self.region)).transpose()?;
         let service = Arc::new(Service {
-            address: listener.local_addr().map_err(listen_failed)?,
+            address,
+            tls,
             settings: Settings {
                 region: self.region,
                 credentials: self.credentials,
@@ -221,7 +238,7 @@ impl EmulatorBuilder {
                 max_duration: self.max_duration,
                 requires_signed_upgrade: self.requires_signed_upgrade,
             },
-            targets: Targets::new(self.targets),
+            targets,
             documents,
             kms: Arc::new(kms),
             containers: Containers::new(self.containers, self.ecs_kms_key),

@@ -21,15 +21,42 @@ pub(crate) fn parse_date(text: &str) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(((days * 24 + hour) * 60 + minute) * 60 + second))
 }
 
+/// Writes a time as [`parse_date`] reads it; one before 1970 as the beginning of 1970.
+pub(crate) fn format_date(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    let (day, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    // Years that begin in March, and eras of 400 of them.
+    let (era, day) = (day / 146_097, day % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let date = day - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era * 400 + year + carry;
+    format!("{year:04}{month:02}{date:02}T{:02}{:02}{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
 /// Returns a time as JSON 1.1 carries it: seconds since the epoch, with milliseconds.
 pub(crate) fn epoch_seconds(time: SystemTime) -> f64 {
     let millis = time.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis());
     millis as f64 / 1000.0
 }
 
+/// Returns the time as frames carry it. Before the epoch there are no frames, so a clock that is off says 1.
+pub(crate) fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |elapsed| elapsed.as_millis() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for text in ["19700101T000000Z", "20000229T235959Z", "20240301T010203Z", "20991231T235959Z"] {
+            assert_eq!(parse_date(text).map(format_date).as_deref(), Some(text));
+        }
+    }
 
     #[test]
     fn dates_count_leap_days() {

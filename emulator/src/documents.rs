@@ -11,6 +11,8 @@ use regex_lite::Regex;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::channel::{AgentProfile, SessionSpec};
+
 /// The document of a session that names none.
 pub(crate) const DEFAULT_DOCUMENT: &str = "SSM-SessionManagerRunShell";
 
@@ -24,6 +26,10 @@ pub(crate) struct Documents(BTreeMap<String, Document>);
 /// A document whose parameters are filled in.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FilledDocument {
+    /// The document as it is, its placeholders unfilled.
+    pub(crate) content: Value,
+    /// What fills them: the given parameters, and the defaults of the others.
+    pub(crate) parameters: Map<String, Value>,
     /// Its session type.
     pub(crate) session_type: String,
     /// Its properties; null where it has none.
@@ -39,6 +45,15 @@ pub(crate) enum DocumentError {
     Unknown(String),
     /// It does not take these parameters.
     Parameters(String),
+}
+
+impl FilledDocument {
+    /// Returns the session that an agent runs for it.
+    pub(crate) fn spec(self, session_id: String, target: String, agent: AgentProfile, seed: u64) -> SessionSpec {
+        let kms_key_id = self.inputs.get("kmsKeyId").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let Self { session_type, properties, .. } = self;
+        SessionSpec { session_id, target, session_type, properties, kms_key_id, agent, seed }
+    }
 }
 
 impl Documents {
@@ -69,9 +84,10 @@ impl Documents {
     }
 }
 
+/// A session document.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Document {
+pub(crate) struct Document {
     schema_version: String,
     session_type: String,
     #[serde(default)]
@@ -80,6 +96,8 @@ struct Document {
     inputs: Map<String, Value>,
     #[serde(default)]
     properties: Value,
+    #[serde(skip)]
+    content: Value,
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,8 +123,10 @@ enum ParameterKind {
 }
 
 impl Document {
-    fn parse(content: Value) -> Result<Self, String> {
-        let mut document: Self = serde_json::from_value(content).map_err(|error| error.to_string())?;
+    /// Reads a document. An error says what is wrong with it.
+    pub(crate) fn parse(content: Value) -> Result<Self, String> {
+        let mut document: Self = Self::deserialize(&content).map_err(|error| error.to_string())?;
+        document.content = content;
         if document.schema_version != SCHEMA_VERSION {
             return Err(format!("schemaVersion is `{}`, not `{SCHEMA_VERSION}`", document.schema_version));
         }
@@ -120,6 +140,24 @@ impl Document {
             }
         }
         Ok(document)
+    }
+
+    /// Returns the document with these values filled in, and the defaults of the others, unchecked: as agents do it
+    /// (PROTOCOL §11.3).
+    pub(crate) fn fill_unchecked(&self, mut values: Map<String, Value>) -> FilledDocument {
+        for (key, parameter) in &self.parameters {
+            if let Some(default) = &parameter.default {
+                values.entry(key).or_insert_with(|| default.clone());
+            }
+        }
+        let inputs = match substitution::substitute(&Value::Object(self.inputs.clone()), &values) {
+            Value::Object(inputs) => inputs,
+            // Substitution keeps an object an object.
+            _ => Map::new(),
+        };
+        let properties = substitution::substitute(&self.properties, &values);
+        let (content, session_type) = (self.content.clone(), self.session_type.clone());
+        FilledDocument { content, parameters: values, session_type, properties, inputs }
     }
 
     fn fill(&self, name: &str, given: &BTreeMap<String, Vec<String>>) -> Result<FilledDocument, DocumentError> {
@@ -140,13 +178,7 @@ impl Document {
             };
             values.insert(key.clone(), value);
         }
-        let inputs = match substitution::substitute(&Value::Object(self.inputs.clone()), &values) {
-            Value::Object(inputs) => inputs,
-            // Substitution keeps an object an object.
-            _ => Map::new(),
-        };
-        let properties = substitution::substitute(&self.properties, &values);
-        Ok(FilledDocument { session_type: self.session_type.clone(), properties, inputs })
+        Ok(self.fill_unchecked(values))
     }
 }
 

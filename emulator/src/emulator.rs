@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use serde_json::{Value, json};
 use ssmwire::{Error, Kind, Result, StartSession, StartSessionResponse};
 use tokio::time::timeout;
 
@@ -14,7 +15,7 @@ use crate::builder::EmulatorBuilder;
 use crate::documents::DEFAULT_DOCUMENT;
 use crate::faults::Faults;
 use crate::relay::{Command, Order};
-use crate::service::Service;
+use crate::service::{Scheme, Service};
 use crate::sessions::SessionInfo;
 
 /// How long sessions may take to end when the emulator is shut down.
@@ -56,6 +57,17 @@ impl Emulator {
         format!("http://{}", self.0.address)
     }
 
+    /// Returns the endpoint of its APIs in TLS, such as `https://127.0.0.1:41234`; `None` without
+    /// [`EmulatorBuilder::tls`].
+    pub fn tls_endpoint_url(&self) -> Option<String> {
+        self.0.tls.as_ref().map(|_| format!("https://{}", self.0.address))
+    }
+
+    /// Returns the certificate, in PEM, of the authority that clients in TLS have to trust.
+    pub fn ca_certificate(&self) -> Option<&str> {
+        self.0.tls.as_ref().map(|tls| tls.ca_certificate.as_str())
+    }
+
     /// Returns the region that it plays.
     pub fn region(&self) -> &str {
         &self.0.settings.region
@@ -84,6 +96,42 @@ impl Emulator {
         ]
     }
 
+    /// Returns the environment variables that an official agent takes its credentials from, by name.
+    pub fn agent_environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_ACCESS_KEY_ID", self.access_key_id().to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", self.secret_access_key().to_owned()),
+        ]
+    }
+
+    /// Returns the configuration that makes an official agent the one of `instance_id` here: what its
+    /// `configuration/amazon-ssm-agent.json` has to contain. `None` without [`EmulatorBuilder::tls`].
+    ///
+    /// It runs in container mode, in which an agent needs neither to be registered nor to ask EC2 who it is, and takes the
+    /// authority to trust from its `certs/amazon-ssm-agent.crt`.
+    pub fn agent_configuration(&self, instance_id: &str) -> Option<Value> {
+        let (endpoint, region) = (self.tls_endpoint_url()?, self.region());
+        let service = || json!({ "Endpoint": endpoint });
+        Some(json!({
+            "Agent": { "ContainerMode": true, "Region": region },
+            "Mgs": { "Endpoint": endpoint, "Region": region },
+            "Ssm": service(),
+            "Mds": service(),
+            "Kms": service(),
+            "Identity": {
+                "ConsumptionOrder": ["CustomIdentity"],
+                "CustomIdentities": [{
+                    "InstanceID": instance_id,
+                    "Region": region,
+                    "AvailabilityZone": format!("{region}a"),
+                    "InstanceType": "t3.micro",
+                    "CredentialsProvider": "DEFAULT",
+                }],
+            },
+        }))
+    }
+
     /// Returns the handle that makes things go wrong.
     pub fn faults(&self) -> Faults {
         self.0.faults.clone()
@@ -106,7 +154,7 @@ impl Emulator {
             };
             Error::new(kind, error.message).with_aws_code(error.code)
         })?;
-        let stream_url = stream_url(&self.0.address.to_string(), &started.session_id);
+        let stream_url = stream_url(Scheme::Plain, &self.0.address.to_string(), &started.session_id);
         Ok(StartSessionResponse { session_id: started.session_id, stream_url, token: started.token })
     }
 
@@ -115,11 +163,15 @@ impl Emulator {
         self.0.sessions.list()
     }
 
-    /// Connects or disconnects a target's agent, and says whether there is such a target.
-    ///
-    /// It decides about new sessions; those that run go on.
+    /// Lets a target take new sessions or not, as if its agent were disconnected, and says whether there is such a
+    /// target. Sessions that run go on.
     pub fn set_online(&self, target: &str, is_online: bool) -> bool {
         self.0.targets.set_online(target, is_online)
+    }
+
+    /// Returns whether a target's agent is connected.
+    pub fn is_connected(&self, target: &str) -> bool {
+        self.0.targets.connected_agent(target).is_some()
     }
 
     /// Returns how often each API operation was called, failed calls included.

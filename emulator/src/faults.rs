@@ -27,6 +27,7 @@ pub use standing::{Direction, Scope};
 
 use crate::relay::{Command, Order};
 use crate::sessions::Sessions;
+use crate::targets::Targets;
 
 /// How long a session may take to carry an order out.
 const ORDER_WAIT: Duration = Duration::from_secs(5);
@@ -50,6 +51,7 @@ pub struct Faults(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     sessions: Arc<Sessions>,
+    targets: Arc<Targets>,
     plan: Mutex<Plan>,
     calls: Mutex<Calls>,
     changes: watch::Sender<()>,
@@ -57,9 +59,10 @@ struct Shared {
 }
 
 impl Faults {
-    pub(crate) fn new(sessions: Arc<Sessions>) -> Self {
+    pub(crate) fn new(sessions: Arc<Sessions>, targets: Arc<Targets>) -> Self {
         Self(Arc::new(Shared {
             sessions,
+            targets,
             plan: Mutex::default(),
             calls: Mutex::default(),
             changes: watch::Sender::new(()),
@@ -84,9 +87,16 @@ impl Faults {
         self.change(scope, |standing| standing.cuts = Cuts { after_bytes: bytes, times, plan });
     }
 
-    /// Cuts the agent's data channel and brings it back after `duration`.
+    /// Cuts the agent's data channel and brings it back after `duration`. An agent that has come over the network opens
+    /// another one by itself, which carries nothing until then.
     pub async fn cut_agent(&self, scope: impl Into<Scope>, duration: Duration) -> usize {
         self.order(scope, || Command::CutAgent(duration)).await
+    }
+
+    /// Cuts the control channel of an agent that has come over the network, and says whether there was one. Until the
+    /// agent is back, its target is not connected; sessions that run go on.
+    pub fn cut_control(&self, target: &str) -> bool {
+        self.0.targets.cut_control(target)
     }
 
     /// Changes what messages suffer in one direction; the default [`Disturbance`] lifts it.
@@ -107,7 +117,8 @@ impl Faults {
         self.change(scope, |standing| standing.is_black_hole = is_black_hole);
     }
 
-    /// Refuses the next `times` websocket upgrades with HTTP status 503. For all: whichever sessions they are for.
+    /// Refuses the next `times` websocket upgrades with HTTP status 503. For all: whichever sessions they are for. The
+    /// data channels of agents that come over the network count as well.
     pub fn refuse_upgrades(&self, scope: impl Into<Scope>, times: u32) {
         self.change(scope, |standing| standing.refusals = Refusals::next(times));
     }

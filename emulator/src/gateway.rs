@@ -1,4 +1,5 @@
-//! The message gateway: upgrades data channels, checks their tokens and hands them to their session's relay.
+//! The message gateway: upgrades data channels and control channels, checks the former's tokens and hands them to their
+//! session.
 //!
 //! Knows nothing of what a session carries (PROTOCOL §2).
 
@@ -10,32 +11,51 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use ssmwire::Secret;
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::hosting::control;
 use crate::relay::{Command, Order};
 use crate::service::Service;
 use crate::sigv4::Signed;
-use crate::socket::ClientSocket;
+use crate::socket::ChannelSocket;
+use crate::stream::Stream;
 
-/// How long a client may take from the upgrade to the first text message.
-const OPEN_WAIT: Duration = Duration::from_secs(15);
+/// How long a client or an agent may take from the upgrade to the first text message.
+pub(crate) const OPEN_WAIT: Duration = Duration::from_secs(15);
 /// How long a session may take to take a client's socket.
 const ATTACH_WAIT: Duration = Duration::from_secs(15);
 /// The close code of a client that may not do what it wants (RFC 6455 §7.4.1: policy violation).
-const REFUSED_CLOSE: u16 = 1008;
+pub(crate) const REFUSED_CLOSE: u16 = 1008;
 
 /// Answers `GET /v1/data-channel/<session id>`: agrees on a websocket, or says why not.
-///
-/// A signature is optional unless the emulator requires one, and must be right where there is one (PROTOCOL §2.2).
-pub(crate) fn upgrade(service: &Arc<Service>, session_id: String, mut request: Request<Body>) -> Response<Body> {
+pub(crate) fn upgrade_data(service: &Arc<Service>, session_id: String, request: Request<Body>) -> Response<Body> {
     if service.faults.refuses_upgrade(&session_id) {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "service unavailable");
     }
+    let is_known = service.sessions.is_known(&session_id);
+    let opener = service.clone();
+    agree(service, request, is_known, async move |socket| open(&opener, &session_id, socket).await)
+}
+
+/// Answers `GET /v1/control-channel/<node's id>` likewise.
+pub(crate) fn upgrade_control(service: &Arc<Service>, instance_id: String, request: Request<Body>) -> Response<Body> {
+    let opener = service.clone();
+    agree(service, request, true, |socket| control::serve(opener, instance_id, socket))
+}
+
+/// Agrees on a websocket that `serve` takes, if there is what it is `known` for.
+///
+/// A signature is optional unless the emulator requires one, and must be right where there is one (PROTOCOL §2.2).
+fn agree<F: Future<Output = ()> + Send>(
+    service: &Arc<Service>,
+    mut request: Request<Body>,
+    is_known: bool,
+    serve: impl FnOnce(ChannelSocket) -> F + Send + 'static,
+) -> Response<Body> {
     let is_signed = request.headers().contains_key(header::AUTHORIZATION);
     if is_signed || service.settings.requires_signed_upgrade {
         let signed = Signed { method: "GET", uri: request.uri(), headers: request.headers(), body: b"" };
@@ -46,16 +66,18 @@ pub(crate) fn upgrade(service: &Arc<Service>, session_id: String, mut request: R
     let Some(key) = websocket_key(request.headers()) else {
         return refuse(StatusCode::BAD_REQUEST, "not a websocket upgrade");
     };
-    if !service.sessions.is_known(&session_id) {
+    if !is_known {
         return refuse(StatusCode::NOT_FOUND, "no such session");
     }
     let accept = derive_accept_key(key.as_bytes());
     let upgraded = hyper::upgrade::on(&mut request);
-    let opener = service.clone();
     service.tasks.spawn(async move {
         match upgraded.await {
-            Ok(upgraded) => open(&opener, &session_id, upgraded).await,
-            Err(error) => tracing::debug!(session_id, %error, "upgrade failed"),
+            Ok(upgraded) => {
+                let Some((stream, read)) = bare(upgraded) else { return };
+                serve(ChannelSocket::accept(stream, read).await).await;
+            }
+            Err(error) => tracing::debug!(%error, "upgrade failed"),
         }
     });
     let mut response = Response::new(Body::empty());
@@ -69,15 +91,18 @@ pub(crate) fn upgrade(service: &Arc<Service>, session_id: String, mut request: R
     response
 }
 
-/// Takes the first message, checks its token and hands the socket over.
-async fn open(service: &Arc<Service>, session_id: &str, upgraded: Upgraded) {
-    let Some((stream, read)) = tcp_stream(upgraded) else { return };
-    let mut socket = ClientSocket::accept(stream, read).await;
+/// Takes the first message, checks its token and hands the socket over: to the relay, or to the agent's part.
+async fn open(service: &Arc<Service>, session_id: &str, mut socket: ChannelSocket) {
     let first = timeout(OPEN_WAIT, socket.first_text()).await.ok().flatten();
-    let token = first.as_deref().and_then(OpenMessage::token);
-    let Some(orders) = token.and_then(|token| service.sessions.admit(session_id, token.expose())) else {
-        tracing::debug!(session_id, "data channel refused: no valid token");
-        return socket.close(REFUSED_CLOSE, "invalid token".to_owned()).await;
+    let opening = first.as_deref().and_then(OpenMessage::parse);
+    if let Some(opening) = opening.as_ref().filter(|opening| opening.instance_id.is_some()) {
+        return match service.sessions.admit_agent(session_id, opening.token.expose(), socket) {
+            Ok(()) => tracing::debug!(session_id, "agent's data channel opened"),
+            Err(socket) => refuse_channel(session_id, *socket).await,
+        };
+    }
+    let Some(orders) = opening.and_then(|opening| service.sessions.admit(session_id, opening.token.expose())) else {
+        return refuse_channel(session_id, socket).await;
     };
     let (receipt, attached) = oneshot::channel();
     let order = Order { command: Command::Attach(Box::new(socket)), receipt: Some(receipt) };
@@ -87,9 +112,14 @@ async fn open(service: &Arc<Service>, session_id: &str, upgraded: Upgraded) {
     tracing::debug!(session_id, is_attached, "data channel opened");
 }
 
+async fn refuse_channel(session_id: &str, socket: ChannelSocket) {
+    tracing::debug!(session_id, "data channel refused: no valid token");
+    socket.close(REFUSED_CLOSE, "invalid token".to_owned()).await;
+}
+
 /// Returns the bare connection under an upgraded one, and what was read of it too far.
-fn tcp_stream(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+fn bare(upgraded: Upgraded) -> Option<(Stream, Bytes)> {
+    let parts = upgraded.downcast::<TokioIo<Stream>>().ok()?;
     Some((parts.io.into_inner(), parts.read_buf))
 }
 
@@ -109,15 +139,23 @@ fn refuse(status: StatusCode, reason: &str) -> Response<Body> {
     response
 }
 
-/// The message that opens a data channel (PROTOCOL §2.4); old clients send no more than this.
+/// The message that opens a data channel (PROTOCOL §2.4); old clients send no more than a token.
 #[derive(Deserialize)]
 struct OpenMessage {
-    #[serde(rename = "TokenValue")]
-    token: String,
+    #[serde(rename = "TokenValue", deserialize_with = "secret")]
+    token: Secret,
+    /// Only agents have one.
+    #[serde(rename = "ClientInstanceId")]
+    instance_id: Option<String>,
 }
 
 impl OpenMessage {
-    fn token(text: &str) -> Option<Secret> {
-        serde_json::from_str::<Self>(text).ok().map(|message| Secret::new(message.token))
+    fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
     }
+}
+
+/// Reads a token.
+pub(crate) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    String::deserialize(deserializer).map(Secret::new)
 }

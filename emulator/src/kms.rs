@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::ready;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::rand;
 use uuid::Uuid;
 
-use crate::worker::DataKeys;
+use crate::worker::{DataKeyFuture, DataKeys};
 
 /// The account that all keys belong to.
 pub(crate) const ACCOUNT: &str = "123456789012";
@@ -50,9 +51,9 @@ pub(crate) struct DataKey {
 }
 
 impl DataKeys for Kms {
-    fn decrypt(&self, ciphertext: &[u8], key_id: &str, context: &Context) -> Result<Vec<u8>, String> {
+    fn decrypt(&self, ciphertext: &[u8], key_id: &str, context: &Context) -> DataKeyFuture {
         let decrypted = Kms::decrypt(self, ciphertext, Some(key_id), context);
-        decrypted.map(|(plaintext, _)| plaintext).map_err(|error| error.to_string())
+        Box::pin(ready(decrypted.map(|(plaintext, _)| plaintext).map_err(|error| error.to_string())))
     }
 }
 

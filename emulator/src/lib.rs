@@ -15,19 +15,25 @@
 //! # }
 //! ```
 //!
+//! A target's agent is built in, or it comes over the network as official agents do, in TLS if need be: see
+//! [`EmulatorBuilder::tls`], [`Emulator::agent_configuration`] and [`NetworkAgent`].
+//!
 //! Things go wrong on demand, see [`Faults`].
 
 pub mod agent;
 mod api;
 mod builder;
 pub mod channel;
+mod control_messages;
 mod date;
 mod documents;
 mod ecs;
 mod emulator;
 mod faults;
 mod gateway;
+mod hosting;
 mod kms;
+mod network_agent;
 pub mod programs;
 mod relay;
 mod server;
@@ -36,8 +42,10 @@ mod sessions;
 mod sigv4;
 mod smux;
 mod socket;
+mod stream;
 mod targets;
 mod tasks;
+mod tls;
 mod utf8;
 pub mod worker;
 
@@ -46,4 +54,5 @@ pub use channel::AgentProfile;
 pub use ecs::target as ecs_target;
 pub use emulator::Emulator;
 pub use faults::{ApiFault, Direction, Disturbance, Faults, Scope, Script};
+pub use network_agent::{NetworkAgent, NetworkAgentBuilder};
 pub use sessions::{SessionInfo, SessionStatus};

@@ -9,7 +9,7 @@ mod farewell;
 
 use std::future::pending;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ssmwire::proto::payload::ChannelClosed;
@@ -23,9 +23,10 @@ use client_end::ClientEnd;
 use farewell::Farewell;
 
 use crate::channel::{TaskComplete, TaskStatus};
+use crate::date::unix_ms;
 use crate::faults::{Faults, Link, Standing, has_type};
 use crate::sessions::{SessionStatus, Sessions};
-use crate::socket::{ClientSocket, SocketEvent};
+use crate::socket::{ChannelSocket, SocketEvent};
 
 /// How many orders may wait for a session.
 pub(crate) const ORDERS_MAX: usize = 16;
@@ -46,7 +47,7 @@ pub(crate) struct Order {
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Take a client's socket, in place of the one there may be.
-    Attach(Box<ClientSocket>),
+    Attach(Box<ChannelSocket>),
     /// Close the client's socket politely.
     CloseClient { code: u16, reason: String },
     /// Cut the agent's data channel for a while.
@@ -379,9 +380,4 @@ async fn sleep_until_some(deadline: Option<Instant>) {
         Some(deadline) => sleep_until(deadline).await,
         None => pending().await,
     }
-}
-
-/// Returns the time as frames carry it. Before the epoch there are no frames, so a clock that is off says 1.
-fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |elapsed| elapsed.as_millis() as u64)
 }

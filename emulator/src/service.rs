@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use ssmwire::proto::Ids;
+use ssmwire::proto::{Ids, MessageId};
 
 use crate::api::ApiError;
 use crate::documents::Documents;
@@ -16,6 +16,7 @@ use crate::sessions::Sessions;
 use crate::sigv4::{Credentials, Signed};
 use crate::targets::Targets;
 use crate::tasks::Tasks;
+use crate::tls::Tls;
 
 /// What an emulator was built with.
 #[derive(Debug)]
@@ -32,12 +33,32 @@ pub(crate) struct Settings {
     pub(crate) requires_signed_upgrade: bool,
 }
 
+/// How a client reaches the emulator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// In clear.
+    Plain,
+    /// In TLS.
+    Tls,
+}
+
+impl Scheme {
+    /// Returns the scheme of the URLs of data channels.
+    pub(crate) fn of_websockets(self) -> &'static str {
+        match self {
+            Self::Plain => "ws",
+            Self::Tls => "wss",
+        }
+    }
+}
+
 /// All of an emulator, but for its public face.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) settings: Settings,
     pub(crate) address: SocketAddr,
-    pub(crate) targets: Targets,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) targets: Arc<Targets>,
     pub(crate) documents: Documents,
     pub(crate) kms: Arc<Kms>,
     pub(crate) containers: Containers,
@@ -90,6 +111,11 @@ impl Random {
     /// Starts the stream of `seed`.
     pub(crate) fn new(seed: u64) -> Self {
         Self(Mutex::new(Ids::new(seed)))
+    }
+
+    /// Returns the id of a message.
+    pub(crate) fn message_id(&self) -> MessageId {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).message_id()
     }
 
     /// Returns the next number.

@@ -11,8 +11,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ssmwire::Secret;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
+use crate::channel::TaskComplete;
+use crate::hosting::session::Arrival;
 use crate::relay::Order;
+use crate::socket::ChannelSocket;
 
 /// How many ended sessions are remembered, for DescribeSessions; the oldest are forgotten first.
 const HISTORY_MAX: usize = 1000;
@@ -89,13 +93,22 @@ struct Entry {
     info: SessionInfo,
     tokens: VecDeque<Secret>,
     orders: mpsc::Sender<Order>,
+    /// Set if its agent comes over the network.
+    agent: Option<Agent>,
+}
+
+/// What a network agent reaches its session by.
+#[derive(Debug)]
+struct Agent {
+    tokens: VecDeque<Secret>,
+    arrivals: mpsc::Sender<Arrival>,
 }
 
 impl Sessions {
     /// Enters a session that `orders` reach, and returns the token that opens its data channel.
     pub(crate) fn open(&self, info: SessionInfo, orders: mpsc::Sender<Order>) -> Secret {
         let token = new_token();
-        let entry = Entry { tokens: VecDeque::from([token.clone()]), orders, info };
+        let entry = Entry { tokens: VecDeque::from([token.clone()]), orders, info, agent: None };
         self.registry().entries.insert(entry.info.id.clone(), entry);
         token
     }
@@ -121,6 +134,55 @@ impl Sessions {
         Some(entry.orders.clone())
     }
 
+    /// Lets a network agent reach a session.
+    pub(crate) fn await_agent(&self, id: &str, arrivals: mpsc::Sender<Arrival>) {
+        if let Some(entry) = self.registry().entries.get_mut(id) {
+            entry.agent = Some(Agent { tokens: VecDeque::new(), arrivals });
+        }
+    }
+
+    /// Returns a token that opens the agent's data channel of a session; `None` if no agent is to open one, or none
+    /// any more.
+    pub(crate) fn issue_agent_token(&self, id: &str) -> Option<Secret> {
+        let mut registry = self.registry();
+        let entry = registry.entries.get_mut(id).filter(|entry| !entry.info.status.is_final())?;
+        let tokens = &mut entry.agent.as_mut()?.tokens;
+        if tokens.len() == TOKENS_MAX {
+            tokens.pop_front();
+        }
+        let token = new_token();
+        tokens.push_back(token.clone());
+        Some(token)
+    }
+
+    /// Uses an agent's token up and hands its socket over; gives it back if the token was not issued or is used, or if
+    /// the session takes no sockets.
+    pub(crate) fn admit_agent(&self, id: &str, token: &str, socket: ChannelSocket) -> Result<(), Box<ChannelSocket>> {
+        let mut registry = self.registry();
+        let Some(agent) = registry.entries.get_mut(id).and_then(|entry| entry.agent.as_mut()) else {
+            return Err(Box::new(socket));
+        };
+        let Some(at) = agent.tokens.iter().position(|known| known.expose() == token) else {
+            return Err(Box::new(socket));
+        };
+        agent.tokens.remove(at);
+        match agent.arrivals.try_send(Arrival::Socket(Box::new(socket))) {
+            Err(TrySendError::Full(Arrival::Socket(socket)) | TrySendError::Closed(Arrival::Socket(socket))) => {
+                Err(socket)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Passes on an agent's report that a session has ended. Says whether it need not be made again: it was taken, or
+    /// the session is over or is none of that node's.
+    pub(crate) fn complete(&self, id: &str, target: &str, completion: TaskComplete) -> bool {
+        let registry = self.registry();
+        let entry = registry.entries.get(id).filter(|entry| entry.info.target == target);
+        let Some(agent) = entry.and_then(|entry| entry.agent.as_ref()) else { return true };
+        !matches!(agent.arrivals.try_send(Arrival::Complete(completion)), Err(TrySendError::Full(_)))
+    }
+
     /// Returns whether there is or was such a session.
     pub(crate) fn is_known(&self, id: &str) -> bool {
         self.registry().entries.contains_key(id)
@@ -143,6 +205,7 @@ impl Sessions {
             entry.info.ended = Some(SystemTime::now());
             output.clone_into(&mut entry.info.output);
             entry.tokens.clear();
+            entry.agent.iter_mut().for_each(|agent| agent.tokens.clear());
             registry.history.push_back(id.to_owned());
         }
         while registry.history.len() > HISTORY_MAX
@@ -175,7 +238,7 @@ impl Sessions {
 }
 
 /// Makes a token of random bytes, which is as opaque as the real ones.
-fn new_token() -> Secret {
+pub(crate) fn new_token() -> Secret {
     let mut bytes = [0; TOKEN_BYTES];
     for chunk in bytes.chunks_mut(16) {
         chunk.copy_from_slice(&uuid::Uuid::new_v4().as_bytes()[..chunk.len()]);

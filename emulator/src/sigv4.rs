@@ -61,12 +61,7 @@ impl Signed<'_> {
                 "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP",
             ));
         }
-        let scope = format!("{}/{}/{}/aws4_request", authorization.date, authorization.region, authorization.service);
-        let request = self.canonical_request(&authorization)?;
-        let to_sign = format!(
-            "{ALGORITHM}\n{date}\n{scope}\n{}",
-            hex(digest::digest(&digest::SHA256, request.as_bytes()).as_ref())
-        );
+        let to_sign = self.string_to_sign(&authorization, date)?;
         let key = signing_key(credentials.secret_access_key.expose(), &authorization);
         let given = unhex(authorization.signature).unwrap_or_default();
         hmac::verify(&key, to_sign.as_bytes(), &given).map_err(|_| {
@@ -75,6 +70,36 @@ impl Signed<'_> {
                  Access Key and signing method. Consult the service documentation for details.",
             )
         })
+    }
+
+    /// Returns the `Authorization` header of this request for a region and a service. `signed_headers` are the names of
+    /// headers that it has, in order, with semicolons between.
+    ///
+    /// # Errors
+    /// The name of a header that it has not.
+    pub(crate) fn sign(
+        &self,
+        credentials: &Credentials,
+        (region, service): (&str, &str),
+        signed_headers: &str,
+        date: &str,
+    ) -> Result<String, ApiError> {
+        let access_key_id = credentials.access_key_id.as_str();
+        let day = date.get(..8).unwrap_or(date);
+        let authorization = Authorization { access_key_id, date: day, region, service, signed_headers, signature: "" };
+        let to_sign = self.string_to_sign(&authorization, date)?;
+        let key = signing_key(credentials.secret_access_key.expose(), &authorization);
+        let signature = hex(hmac::sign(&key, to_sign.as_bytes()).as_ref());
+        let scope = authorization.scope();
+        Ok(format!(
+            "{ALGORITHM} Credential={access_key_id}/{scope}, SignedHeaders={signed_headers}, Signature={signature}"
+        ))
+    }
+
+    fn string_to_sign(&self, authorization: &Authorization<'_>, date: &str) -> Result<String, ApiError> {
+        let request = self.canonical_request(authorization)?;
+        let request = hex(digest::digest(&digest::SHA256, request.as_bytes()).as_ref());
+        Ok(format!("{ALGORITHM}\n{date}\n{}\n{request}", authorization.scope()))
     }
 
     fn header(&self, name: &str) -> Option<&str> {
@@ -113,6 +138,10 @@ struct Authorization<'a> {
 }
 
 impl<'a> Authorization<'a> {
+    fn scope(&self) -> String {
+        format!("{}/{}/{}/aws4_request", self.date, self.region, self.service)
+    }
+
     fn parse(text: &'a str) -> Result<Self, ApiError> {
         let fields = text.strip_prefix(ALGORITHM).ok_or_else(|| incomplete("Unsupported AWS 'algorithm'."))?;
         let field = |name: &str| {
@@ -266,6 +295,17 @@ mod tests {
         let headers = suite_headers(SUITE_SIGNATURE);
         assert_eq!(verify(&headers, "/?Param2=value2&Param1=value1", 0), Ok(()));
         assert_eq!(verify(&headers, "/?Param1=value1&Param2=value2", 4), Ok(()));
+    }
+
+    #[test]
+    fn what_is_signed_here_has_the_published_signature() {
+        let headers = suite_headers("");
+        let uri = Uri::from_static("/?Param2=value2&Param1=value1");
+        let signed = Signed { method: "GET", uri: &uri, headers: &headers, body: b"" };
+        let scope = ("us-east-1", "service");
+        let authorization = signed.sign(&credentials(), scope, "host;x-amz-date", SUITE_DATE).expect("it has both");
+        assert_eq!(authorization, suite_headers(SUITE_SIGNATURE)["authorization"]);
+        assert!(signed.sign(&credentials(), scope, "content-type;host", SUITE_DATE).is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A client's websocket, driven from one place: batched writes, batched reads, bounded buffers.
+//! A data channel's websocket, driven from one place: batched writes, batched reads, bounded buffers.
 //!
 //! Knows nothing of sessions and looks into no message.
 
@@ -9,16 +9,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Sink, Stream, StreamExt};
+use futures_util::{Sink, Stream as _, StreamExt};
 use tokio::io::BufReader;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
-/// The largest message that a client may send: a payload of 1 MiB with its header and what encryption adds.
+use crate::stream::Stream;
+
+/// The largest message that a peer may send: a payload of 1 MiB with its header and what encryption adds.
 pub(crate) const MESSAGE_BYTES_MAX: usize = (1 << 20) + 256;
 
 /// How much may wait to be written before no more is taken from the agent. One message may exceed it.
@@ -33,20 +34,22 @@ const READ_BATCH: usize = 64;
 /// How long the far side may take to close after we have.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
-/// A client's websocket.
+/// The websocket of a data channel, a client's or an agent's.
 #[derive(Debug)]
-pub(crate) struct ClientSocket {
-    socket: WebSocketStream<BufReader<TcpStream>>,
+pub(crate) struct ChannelSocket {
+    socket: WebSocketStream<BufReader<Stream>>,
     outbox: VecDeque<Message>,
     outbox_bytes: usize,
     is_flushed: bool,
     received: Vec<Bytes>,
+    /// The far side was heard without a message: its pings and pongs.
+    is_heard: bool,
 }
 
-/// What happened on a client's websocket.
+/// What happened on a data channel's websocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SocketEvent {
-    /// Messages can be had from [`ClientSocket::received`].
+    /// Messages can be had from [`ChannelSocket::received`].
     Received,
     /// Some of the outbox was written.
     Written,
@@ -54,16 +57,23 @@ pub(crate) enum SocketEvent {
     Closed,
 }
 
-impl ClientSocket {
+impl ChannelSocket {
     /// Takes over a connection on which HTTP has agreed on the websocket protocol; `read` is what was read too far.
-    pub(crate) async fn accept(stream: TcpStream, read: Bytes) -> Self {
+    pub(crate) async fn accept(stream: Stream, read: Bytes) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(PASS_BYTES)
             .max_message_size(Some(MESSAGE_BYTES_MAX))
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
         let stream = BufReader::with_capacity(READ_BYTES, stream);
         let socket = WebSocketStream::from_partially_read(stream, read.to_vec(), Role::Server, Some(config)).await;
-        Self { socket, outbox: VecDeque::new(), outbox_bytes: 0, is_flushed: true, received: Vec::new() }
+        Self {
+            socket,
+            outbox: VecDeque::new(),
+            outbox_bytes: 0,
+            is_flushed: true,
+            received: Vec::new(),
+            is_heard: false,
+        }
     }
 
     /// Waits for the first application message and answers pings meanwhile; `None` if it is not text or none comes.
@@ -100,10 +110,14 @@ impl ClientSocket {
         self.received.drain(..)
     }
 
+    /// Returns whether a ping or a pong has come since the last call.
+    pub(crate) fn take_heard(&mut self) -> bool {
+        std::mem::take(&mut self.is_heard)
+    }
+
     /// Resets the connection: no close frame, no farewell.
     pub(crate) fn cut(self) {
-        // Without lingering the kernel answers with a reset; if that can't be had, a plain end is abrupt enough.
-        let _ = self.socket.get_ref().get_ref().set_zero_linger();
+        self.socket.get_ref().get_ref().reset_at_end();
     }
 
     /// Writes what is queued, and says whether all of it went out within `limit`.
@@ -143,7 +157,7 @@ impl ClientSocket {
             match Pin::new(&mut self.socket).poll_next(context) {
                 Poll::Ready(Some(Ok(Message::Binary(message)))) => self.received.push(message),
                 Poll::Ready(Some(Ok(Message::Text(text)))) => self.received.push(text.into()),
-                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Ok(_))) => self.is_heard = true,
                 // What was read before the end is handed out first; the end comes again.
                 Poll::Ready(Some(Err(_)) | None) if self.received.is_empty() => {
                     return Poll::Ready(SocketEvent::Closed);

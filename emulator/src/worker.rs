@@ -3,12 +3,12 @@
 //! One loop and no tasks: dropping the future ends the session and kills its program. Knows nothing of sockets, and
 //! nothing of the protocol beyond what the agent asks of its surroundings.
 
+mod keys;
 mod program;
 #[cfg(test)]
 mod tests;
 mod watchdog;
 
-use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -20,6 +20,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 use crate::agent::{Agent, AgentConfig, AgentEvent, SessionType};
 use crate::channel::{DataChannel, FromGateway, MESSAGES_MAX, SessionSpec, TaskComplete, TaskStatus, ToGateway};
 use crate::programs::{self, Chunk, Ending};
+pub use keys::{DataKeyFuture, DataKeys};
 use program::{Event, Program};
 use watchdog::Watchdog;
 
@@ -40,17 +41,8 @@ const LAST_MESSAGE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long it takes the official agent to find out that a worker has crashed (PROTOCOL §9.8).
 const FAITHFUL_CRASH: Duration = Duration::from_secs(60);
 /// What the client is told of a crash.
-const CRASH_OUTPUT: &str = "document process failed unexpectedly: ipc messaging received timeout signal , check \
+pub(crate) const CRASH_OUTPUT: &str = "document process failed unexpectedly: ipc messaging received timeout signal , check \
                             [ssm-document-worker]/[ssm-session-worker] log for crash reason";
-
-/// Decrypts data keys, as KMS does for agents.
-pub trait DataKeys: Send + Sync {
-    /// Decrypts a data key of 64 bytes that was encrypted with `key_id` and the encryption context `context`.
-    ///
-    /// # Errors
-    /// Why it can't be decrypted, for the session's owner.
-    fn decrypt(&self, ciphertext: &[u8], key_id: &str, context: &BTreeMap<String, String>) -> Result<Vec<u8>, String>;
-}
 
 /// Runs a session until its program ends, it fails, or it is cancelled, and returns how it ended.
 ///
@@ -74,10 +66,18 @@ pub async fn run(spec: SessionSpec, channel: DataChannel, keys: Arc<dyn DataKeys
     }
 }
 
+/// Returns whether the worker of a session watches its data channel itself, with [`ToGateway::Ping`]: it leaves messages
+/// unread for as long as its far end takes nothing, and finds out late what happens to its channel.
+pub(crate) fn watches(spec: &SessionSpec) -> bool {
+    let is_port = SessionType::parse(&spec.session_type) == Some(SessionType::Port);
+    is_port && (spec.agent.is_faithful || spec.agent.blocks_ports)
+}
+
 struct Worker {
     agent: Agent,
     spec: SessionSpec,
     keys: Arc<dyn DataKeys>,
+    data_key: Option<DataKeyFuture>,
     channel: DataChannel,
     /// Something that the channel had no room for.
     unsent: Option<ToGateway>,
@@ -100,6 +100,7 @@ struct Worker {
 enum Happening {
     Message(Option<FromGateway>),
     Cancelled(Result<(), oneshot::error::RecvError>),
+    DataKey(Result<Vec<u8>, String>),
     Program(Event),
     /// A queue has room again, or time has passed.
     Progress,
@@ -108,8 +109,7 @@ enum Happening {
 impl Worker {
     fn new(spec: SessionSpec, channel: DataChannel, keys: Arc<dyn DataKeys>) -> Self {
         let profile = &spec.agent;
-        let is_port = SessionType::parse(&spec.session_type) == Some(SessionType::Port);
-        let is_blocking = is_port && (profile.is_faithful || profile.blocks_ports);
+        let is_blocking = watches(&spec);
         let payload_max = if profile.is_faithful { FAITHFUL_PAYLOAD_MAX } else { FAST_PAYLOAD_MAX };
         let config = AgentConfig {
             session_id: spec.session_id.clone(),
@@ -127,6 +127,7 @@ impl Worker {
             agent: if is_blocking { agent.with_blocking_reader() } else { agent },
             spec,
             keys,
+            data_key: None,
             channel,
             unsent: None,
             program: Program::default(),
@@ -183,6 +184,7 @@ impl Worker {
             result = cancelled, if self.is_cancellable => Happening::Cancelled(result),
             event = self.program.next(self.chunk.is_none(), self.agent.has_input()) => Happening::Program(event),
             _ = outgoing.reserve(), if self.unsent.is_some() => Happening::Progress,
+            Some(key) = data_key(&mut self.data_key) => Happening::DataKey(key),
             () = time(deadline) => Happening::Progress,
         }
     }
@@ -197,6 +199,10 @@ impl Worker {
                     Ok(()) => self.agent.cancel(now()),
                     Err(_) => self.handle_gateway_gone(),
                 }
+            }
+            Happening::DataKey(key) => {
+                self.data_key = None;
+                self.agent.handle_data_key(now(), key);
             }
             Happening::Program(Event::Output(chunk)) => self.chunk = Some(chunk),
             Happening::Program(Event::Progress) | Happening::Progress => {}
@@ -332,8 +338,7 @@ impl Worker {
         match event {
             AgentEvent::Ready => self.program = Program::start(self.spec.clone(), self.agent.client_version()),
             AgentEvent::NeedDataKey { ciphertext, key_id, context } => {
-                let key = self.keys.decrypt(&ciphertext, &key_id, &context);
-                self.agent.handle_data_key(now(), key);
+                self.data_key = Some(self.keys.decrypt(&ciphertext, &key_id, &context));
             }
             AgentEvent::Cancelled => self.stop_program(),
             AgentEvent::Ended(completion) => {
@@ -373,6 +378,13 @@ impl Worker {
 
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+async fn data_key(key: &mut Option<DataKeyFuture>) -> Option<Result<Vec<u8>, String>> {
+    match key {
+        Some(key) => Some(key.await),
+        None => None,
+    }
 }
 
 async fn time(deadline: Option<Instant>) {

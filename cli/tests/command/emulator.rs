@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::Signal;
+use ssmwire_emulator::NetworkAgent;
 
 use super::program::{program, send, text, wait_for_the_end_of};
 
@@ -124,4 +125,112 @@ fn a_ready_descriptor_that_is_not_open_is_an_error() {
     let output = program(&["emulator", "--ready-fd", "99"]).stdin(Stdio::null()).output().expect("ended");
     assert_eq!(output.status.code(), Some(255));
     assert!(text(&output.stderr).starts_with("error: `--ready-fd` cannot be written: "), "{}", text(&output.stderr));
+}
+
+/// Calls the emulator in TLS, by an AWS client of this command, which trusts `ca_file`.
+fn run_in_tls(emulator: &Running, endpoint: &str, ca_file: &str) -> (Option<i32>, String) {
+    let mut client = emulator.client(&["run", "local", "--ca-bundle", ca_file, "--", "echo", "hi"]);
+    let output = client.env("AWS_ENDPOINT_URL_SSM", endpoint).output().expect("ended");
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+}
+
+/// Starts an emulator that hosts agents; returns what it says that they need.
+fn hosting(arguments: &[&str]) -> (Running, serde_json::Value) {
+    let mut emulator = Running::start(&[&["--agents", "--json"], arguments].concat());
+    let mut line = String::new();
+    let stdout = emulator.child.stdout.as_mut().expect("a pipe");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let mut printed: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    (emulator, printed["agents"].take())
+}
+
+#[test]
+fn an_agent_with_what_is_printed_serves_a_target_of_the_emulator() {
+    let (emulator, agents) = hosting(&[]);
+    let text_of = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+    let (configuration, environment) = (&agents["configuration"], &agents["environment"]);
+    let target = text_of(&configuration["Identity"]["CustomIdentities"][0]["InstanceID"]);
+    let run = || {
+        let output = emulator.client(&["run", &target, "--", "sh", "-c", "echo hi; exit 3"]).output().expect("ended");
+        (output.status.code(), text(&output.stdout))
+    };
+    assert_eq!(run(), (Some(255), String::new()), "there is no agent yet");
+    let agent = NetworkAgent::builder(&target)
+        .endpoint(text_of(&configuration["Mgs"]["Endpoint"]))
+        .region(text_of(&configuration["Agent"]["Region"]))
+        .credentials(text_of(&environment["AWS_ACCESS_KEY_ID"]), text_of(&environment["AWS_SECRET_ACCESS_KEY"]))
+        .ca_certificate(std::fs::read_to_string(text_of(&agents["ca_file"])).expect("readable"));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let agent = runtime.block_on(agent.start()).expect("it connects");
+    assert_eq!(run(), (Some(3), "hi\n".to_owned()));
+    drop(agent);
+    assert_eq!(emulator.end(Signal::TERM).0, Some(0));
+}
+
+#[test]
+fn what_agents_need_is_printed_as_json_and_works() {
+    let (emulator, agents) = hosting(&["--region", "eu-north-1"]);
+    let (endpoint, ca_file) =
+        (agents["endpoint"].as_str().expect("a URL"), agents["ca_file"].as_str().expect("a path"));
+    assert!(endpoint.starts_with("https://127.0.0.1:"), "{endpoint}");
+    assert_eq!(run_in_tls(&emulator, endpoint, ca_file), (Some(0), "hi\n".to_owned()));
+    let environment = &agents["environment"];
+    assert_eq!(environment["AWS_SECRET_ACCESS_KEY"], emulator.variable("AWS_SECRET_ACCESS_KEY"));
+    let configuration = &agents["configuration"];
+    for service in ["Mgs", "Ssm", "Mds", "Kms"] {
+        assert_eq!(configuration[service]["Endpoint"], endpoint, "{service}");
+    }
+    assert_eq!(configuration["Agent"], serde_json::json!({"ContainerMode": true, "Region": "eu-north-1"}));
+    assert_eq!(configuration["Identity"]["CustomIdentities"][0]["InstanceID"], "i-0123456789abcdef0");
+    let ca_file = std::path::PathBuf::from(ca_file);
+    assert!(ca_file.exists());
+    assert_eq!(emulator.end(Signal::TERM).0, Some(0));
+    assert!(!ca_file.exists(), "a temporary file is gone with the emulator");
+}
+
+#[test]
+fn a_ca_file_is_written_where_it_is_asked_for_and_what_is_printed_stays_a_shells() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ca_file = directory.path().join("ca.pem");
+    let ca_file = ca_file.to_str().expect("text");
+    let emulator = Running::start(&["--agents", "--ca-file", ca_file]);
+    let endpoint = emulator.variable("AWS_ENDPOINT_URL_SSM").replace("http://", "https://");
+    assert_eq!(run_in_tls(&emulator, &endpoint, ca_file), (Some(0), "hi\n".to_owned()));
+    let (code, printed) = emulator.end(Signal::TERM);
+    assert_eq!(code, Some(0));
+    assert!(std::path::Path::new(ca_file).exists());
+    let (exports, rest): (Vec<_>, Vec<_>) = printed.lines().partition(|line| line.starts_with("export "));
+    assert_eq!(exports.len(), 7);
+    assert!(rest.iter().all(|line| line.starts_with("# ")), "{printed}");
+    assert!(printed.contains(ca_file) && printed.contains(&endpoint), "{printed}");
+
+    let output = super::program::run(&["emulator", "--ca-file", "/nonexistent/ca.pem"]);
+    assert!(text(&output.stderr).contains("`--ca-file` cannot be written to"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn documents_come_from_files_and_limit_their_sessions() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let path = file.path().to_str().expect("text");
+    let document = r#"{"schemaVersion": "1.0", "sessionType": "InteractiveCommands",
+        "parameters": {"who": {"type": "String", "default": "you"}},
+        "properties": {"linux": {"commands": "echo hello {{ who }}"}, "macos": {"commands": "echo hello {{ who }}"}}}"#;
+    std::fs::write(path, document).expect("written");
+    let emulator = Running::start(&["--document", &format!("My-Greeting={path}"), "--idle-timeout", "1"]);
+    let arguments = ["start-session", "--target", "local", "--document-name"];
+    let greeting = [arguments.as_slice(), &["My-Greeting", "--parameters", "who=me"]].concat();
+    let output = emulator.client(&greeting).stdin(Stdio::null()).output().expect("ended");
+    assert!(text(&output.stdout).contains("hello me"), "{}{}", text(&output.stdout), text(&output.stderr));
+    let mut idle = emulator.client(&["run", "local", "--", "sleep", "100"]);
+    let output = idle.stdin(Stdio::null()).output().expect("ended");
+    assert!(text(&output.stderr).contains("idle session timeout"), "{}", text(&output.stderr));
+    emulator.end(Signal::TERM);
+
+    std::fs::write(path, r#"{"schemaVersion": "2.2", "sessionType": "Port"}"#).expect("written");
+    for (option, problem) in
+        [(format!("D={path}"), "`2.2`"), ("D=/nonexistent".to_owned(), "cannot be read"), ("D".to_owned(), "NAME=FILE")]
+    {
+        let output = super::program::run(&["emulator", "--document", &option]);
+        assert!(text(&output.stderr).contains(problem), "{}", text(&output.stderr));
+    }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "real sockets need the real clock")]
 
+mod agents;
 mod cancel;
 mod deadlines;
 mod ecs;
@@ -12,3 +13,4 @@ mod loopback;
 mod ports;
 mod resume;
 mod secrets;
+mod tls;

@@ -41,9 +41,17 @@ pub(super) fn execute_command(call: &Call<'_>) -> Result<Value, ApiError> {
     if let Some(key) = &call.service.containers.kms_key {
         inputs.insert("kmsKeyId".to_owned(), json!(key));
     }
+    let properties = json!({"windows": commands, "linux": commands, "macos": commands});
     let document = FilledDocument {
+        content: json!({
+            "schemaVersion": "1.0",
+            "sessionType": "InteractiveCommands",
+            "inputs": inputs,
+            "properties": properties,
+        }),
+        parameters: Map::new(),
         session_type: "InteractiveCommands".to_owned(),
-        properties: json!({"windows": commands, "linux": commands, "macos": commands}),
+        properties,
         inputs,
     };
     let started = begin(call.service, &container.target(), DOCUMENT, None, document).map_err(as_ecs)?;

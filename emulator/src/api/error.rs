@@ -26,6 +26,16 @@ impl ApiError {
         Self { status: 500, ..Self::new("InternalServerError", message) }
     }
 
+    /// Makes an error about something that the caller may not do: HTTP status 403.
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self { status: 403, ..Self::new("AccessDeniedException", message) }
+    }
+
+    /// Makes it one about something that there isn't: HTTP status 404.
+    pub(crate) fn not_found(self) -> Self {
+        Self { status: 404, ..self }
+    }
+
     /// Makes an error about a request that can't be read.
     pub(crate) fn serialization(message: impl Into<String>) -> Self {
         Self::new("SerializationException", message)

@@ -1,5 +1,6 @@
 //! GetConnectionStatus and DescribeInstanceInformation: which managed nodes there are.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
@@ -51,6 +52,10 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
     Ok(output)
 }
 
+/// What agents tell of their nodes and DescribeInstanceInformation says of them.
+const INFORMATION: &[&str] =
+    &["AgentVersion", "ComputerName", "IPAddress", "PlatformName", "PlatformType", "PlatformVersion"];
+
 struct Filter {
     key: String,
     values: Vec<String>,
@@ -76,18 +81,44 @@ impl Filter {
     }
 }
 
+/// Takes what an agent tells of its node (PROTOCOL §11.1). One that has no control channel yet tells it again.
+pub(super) fn update(call: &Call<'_>) -> Result<Value, ApiError> {
+    let id = call.input.required_text("InstanceId", 1..=400)?;
+    let mut information = BTreeMap::new();
+    for name in INFORMATION {
+        if let Some(value) = call.input.text(name, 0..=400)? {
+            information.insert((*name).to_owned(), value.to_owned());
+        }
+    }
+    call.service.targets.inform(id, information);
+    Ok(json!({}))
+}
+
+fn platform(target: &Target) -> &'static str {
+    match target.platform.as_deref() {
+        Some("windows") => "Windows",
+        Some("macos") => "MacOS",
+        None if cfg!(target_os = "macos") => "MacOS",
+        _ => "Linux",
+    }
+}
+
 fn entry(id: &str, target: &Target) -> Value {
-    json!({
+    let mut entry = json!({
         "InstanceId": id,
-        "PingStatus": if target.is_online { "Online" } else { "ConnectionLost" },
+        "PingStatus": if target.is_connected() { "Online" } else { "ConnectionLost" },
         "LastPingDateTime": epoch_seconds(SystemTime::now()),
         "AgentVersion": target.agent.version,
         "IsLatestVersion": false,
-        "PlatformType": if cfg!(target_os = "macos") { "MacOS" } else { "Linux" },
+        "PlatformType": platform(target),
         "PlatformName": "ssmwire emulator",
         "PlatformVersion": env!("CARGO_PKG_VERSION"),
         "ResourceType": if id.starts_with("i-") { "EC2Instance" } else { "ManagedInstance" },
         "IPAddress": "127.0.0.1",
         "ComputerName": id,
-    })
+    });
+    for (name, value) in &target.information {
+        entry[name] = json!(value);
+    }
+    entry
 }

@@ -10,12 +10,14 @@ use ssmwire::Secret;
 use tokio::sync::mpsc;
 
 use super::{ApiError, Call, input::violation};
-use crate::channel::{AgentProfile, SessionSpec};
+use crate::control_messages::InteractiveShell;
 use crate::documents::{DEFAULT_DOCUMENT, DocumentError, FilledDocument};
+use crate::hosting::session::{ARRIVALS_MAX, RemoteSession};
 use crate::kms::ACCOUNT;
 use crate::relay::{AgentEnd, Limits, ORDERS_MAX, Relay};
-use crate::service::Service;
+use crate::service::{Scheme, Service};
 use crate::sessions::{SessionInfo, SessionStatus};
+use crate::targets::Connected;
 use crate::worker;
 
 /// Who starts all sessions; the first part of their ids.
@@ -86,15 +88,16 @@ pub(super) fn begin(
 impl Call<'_> {
     /// Returns where a session's data channel is opened.
     pub(super) fn stream_url(&self, session_id: &str) -> String {
-        stream_url(&self.authority, session_id)
+        stream_url(self.scheme, &self.authority, session_id)
     }
 }
 
 /// Returns where a session's data channel is opened, for a client that reaches the emulator at `authority`.
-pub(crate) fn stream_url(authority: &str, session_id: &str) -> String {
+pub(crate) fn stream_url(scheme: Scheme, authority: &str, session_id: &str) -> String {
     // The cell's number means nothing here; clients must pass it on as it is, padding and all.
     let cell = "AAEAAVNTTVdJUkUtRU1VTEFUT1I=";
-    format!("ws://{authority}/v1/data-channel/{session_id}?role=publish_subscribe&cell-number={cell}")
+    let scheme = scheme.of_websockets();
+    format!("{scheme}://{authority}/v1/data-channel/{session_id}?role=publish_subscribe&cell-number={cell}")
 }
 
 fn document_name(given: Option<&str>) -> Result<&str, ApiError> {
@@ -147,30 +150,39 @@ fn new_session_id(service: &Service) -> String {
     format!("{USER}-0{high:016x}{:02x}", low & 0xff)
 }
 
-/// Starts the worker and the relay, and returns the token that opens the data channel.
+/// Starts the agent's part and the relay, and returns the token that opens the data channel.
 fn run(
     service: &Arc<Service>,
     info: SessionInfo,
     document: FilledDocument,
-    agent: AgentProfile,
+    agent: Connected,
     limits: Limits,
 ) -> Secret {
-    let kms_key_id = document.inputs.get("kmsKeyId").and_then(Value::as_str).unwrap_or_default();
-    let spec = SessionSpec {
-        session_id: info.id.clone(),
-        target: info.target.clone(),
-        session_type: document.session_type,
-        properties: document.properties,
-        kms_key_id: kms_key_id.to_owned(),
-        agent,
-        seed: service.random.number(),
-    };
-    let keys = service.kms.clone();
-    let agent = AgentEnd::start(|channel| tokio::spawn(worker::run(spec, channel, keys)));
     let (orders, ordered) = mpsc::channel(ORDERS_MAX);
     let session = (info.id.clone(), info.target.clone());
+    // An agent may be quick, and comes to a session that is open.
+    let token = service.sessions.open(info.clone(), orders);
+    let agent = match agent {
+        Connected::BuiltIn(agent) => {
+            let spec = document.spec(info.id, info.target, agent, service.random.number());
+            let keys = service.kms.clone();
+            AgentEnd::start(|channel| tokio::spawn(worker::run(spec, channel, keys)))
+        }
+        Connected::Network => {
+            let (arrive, arrivals) = mpsc::channel(ARRIVALS_MAX);
+            service.sessions.await_agent(&info.id, arrive);
+            let shell = InteractiveShell {
+                document_name: info.document_name,
+                document: document.content,
+                session_id: info.id,
+                parameters: document.parameters,
+                owner: info.owner,
+            };
+            let remote = RemoteSession::new(service.clone(), info.target, &shell, arrivals);
+            AgentEnd::start(|channel| tokio::spawn(remote.run(channel)))
+        }
+    };
     let seed = service.random.number();
-    let token = service.sessions.open(info, orders);
     let relay = Relay::new(session, service.sessions.clone(), service.faults.clone(), ordered, agent, limits, seed);
     service.tasks.spawn(relay.run());
     token

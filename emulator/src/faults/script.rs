@@ -51,6 +51,9 @@ enum Line {
         session: Session,
         ms: u64,
     },
+    CutControl {
+        target: String,
+    },
     Disturb {
         session: Session,
         direction: Way,
@@ -172,7 +175,8 @@ impl Line {
 }
 
 impl Faults {
-    /// Applies the faults of a script, in its order. Returns on how many sessions those acted that act at once.
+    /// Applies the faults of a script, in its order. Returns on how many sessions, or agents, those
+    /// acted that act at once.
     pub async fn apply(&self, script: &Script) -> usize {
         let mut acted = 0;
         for line in &script.faults {
@@ -188,6 +192,7 @@ impl Faults {
                 return self.close_client(scope(session), code, &reason).await;
             }
             Line::CutAgent { session, ms } => return self.cut_agent(scope(session), millis(ms)).await,
+            Line::CutControl { target } => return usize::from(self.cut_control(&target)),
             Line::PausePublication { session } => return self.pause_publication(scope(session)).await,
             Line::StartPublication { session } => return self.start_publication(scope(session)).await,
             Line::SendGarbage { session, bytes } => {
@@ -245,7 +250,7 @@ mod tests {
                 {"fault": "cut_client"}, {"fault": "cut_client", "session": "s"},
                 {"fault": "close_client", "code": 1000, "reason": "Bye"},
                 {"fault": "cut_client_after", "bytes": 65536, "times": 2},
-                {"fault": "cut_agent", "ms": 200},
+                {"fault": "cut_agent", "ms": 200}, {"fault": "cut_control", "target": "i-1"},
                 {"fault": "disturb", "direction": "to_client", "drop": 0.1, "delay": 1, "delay_ms": 30},
                 {"fault": "stall", "on": true}, {"fault": "black_hole", "on": false},
                 {"fault": "refuse_upgrades", "times": 1}, {"fault": "refuse_upgrades_for", "ms": 10},
@@ -259,7 +264,7 @@ mod tests {
                 {"fault": "expire_session_token", "token": "t"}
             ]}"#,
         );
-        assert_eq!(script.expect("a script").faults.len(), 21);
+        assert_eq!(script.expect("a script").faults.len(), 22);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::future::pending;
 
 use bytes::Bytes;
 
-use crate::socket::{ClientSocket, SocketEvent};
+use crate::socket::{ChannelSocket, SocketEvent};
 
 /// How many messages are kept for a client that is away.
 ///
@@ -18,7 +18,7 @@ const KEPT_MAX: usize = 2048;
 /// The client's end of a session.
 #[derive(Debug, Default)]
 pub(crate) struct ClientEnd {
-    socket: Option<ClientSocket>,
+    socket: Option<ChannelSocket>,
     kept: VecDeque<Bytes>,
 }
 
@@ -29,7 +29,7 @@ impl ClientEnd {
     }
 
     /// Connects a client: in place of the old one, and with what was kept for it.
-    pub(crate) fn attach(&mut self, mut socket: ClientSocket) {
+    pub(crate) fn attach(&mut self, mut socket: ChannelSocket) {
         for message in self.kept.drain(..) {
             socket.push(message);
         }
@@ -39,7 +39,7 @@ impl ClientEnd {
     }
 
     /// Disconnects the client and returns its socket.
-    pub(crate) fn detach(&mut self) -> Option<ClientSocket> {
+    pub(crate) fn detach(&mut self) -> Option<ChannelSocket> {
         self.socket.take()
     }
 
@@ -54,10 +54,10 @@ impl ClientEnd {
 
     /// Returns whether more may come: not while the client is away, so that the agent waits for it and nothing is lost.
     pub(crate) fn wants_more(&self) -> bool {
-        self.socket.as_ref().is_some_and(ClientSocket::wants_more)
+        self.socket.as_ref().is_some_and(ChannelSocket::wants_more)
     }
 
-    /// Drives the socket, see [`ClientSocket::drive`]; waits for ever without one.
+    /// Drives the socket, see [`ChannelSocket::drive`]; waits for ever without one.
     pub(crate) async fn drive(&mut self, reads: bool) -> SocketEvent {
         match &mut self.socket {
             Some(socket) => socket.drive(reads).await,
@@ -67,6 +67,6 @@ impl ClientEnd {
 
     /// Returns the messages that were read, in order.
     pub(crate) fn received(&mut self) -> impl Iterator<Item = Bytes> {
-        self.socket.iter_mut().flat_map(ClientSocket::received)
+        self.socket.iter_mut().flat_map(ChannelSocket::received)
     }
 }

@@ -12,7 +12,7 @@ use super::client_end::ClientEnd;
 use super::{Command, Order, acknowledge};
 use crate::faults::Faults;
 use crate::sessions::{SessionStatus, Sessions};
-use crate::socket::ClientSocket;
+use crate::socket::ChannelSocket;
 
 /// How long a client that is away may take to come back and hear that its session has ended.
 const FAREWELL_WAIT: Duration = Duration::from_secs(10);
@@ -66,7 +66,7 @@ impl Farewell<'_> {
                         acknowledge(receipt);
                     }
                     Some(Order { command: Command::CutClient, receipt }) => {
-                        client.detach().into_iter().for_each(ClientSocket::cut);
+                        client.detach().into_iter().for_each(ChannelSocket::cut);
                         acknowledge(receipt);
                     }
                     Some(Order { command: Command::Terminate, .. }) | None => return,
@@ -79,7 +79,7 @@ impl Farewell<'_> {
         }
     }
 
-    async fn tell_now(&self, mut socket: ClientSocket) -> bool {
+    async fn tell_now(&self, mut socket: ChannelSocket) -> bool {
         // The registry knows before the client does, who may ask it at once.
         self.sessions.update(self.session_id, self.status, self.output);
         socket.push(self.closed.clone());

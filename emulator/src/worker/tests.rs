@@ -6,6 +6,7 @@ mod recorded;
 mod recorded_shells;
 mod streams;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,9 +33,10 @@ const PLATFORM: &str = if cfg!(target_os = "macos") { "macos" } else { "linux" }
 struct OneKey;
 
 impl DataKeys for OneKey {
-    fn decrypt(&self, ciphertext: &[u8], key_id: &str, context: &BTreeMap<String, String>) -> Result<Vec<u8>, String> {
+    fn decrypt(&self, ciphertext: &[u8], key_id: &str, context: &BTreeMap<String, String>) -> DataKeyFuture {
         assert_eq!((key_id, context["aws:ssm:TargetId"].as_str()), ("alias/test", "i-1"));
-        if ciphertext == b"blob" { Ok(vec![7; 64]) } else { Err("InvalidCiphertextException".to_owned()) }
+        let is_known = ciphertext == b"blob";
+        Box::pin(async move { if is_known { Ok(vec![7; 64]) } else { Err("InvalidCiphertextException".to_owned()) } })
     }
 }
 

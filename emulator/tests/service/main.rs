@@ -1,8 +1,10 @@
 //! The emulator as its clients meet it: over real sockets, with a client of the tests' own.
 
+mod agents;
 mod api;
 mod client;
 mod faults;
 mod gateway;
 mod ports;
 mod script;
+mod stranger;

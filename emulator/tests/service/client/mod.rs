@@ -97,7 +97,18 @@ impl Caller {
 
     /// Sends a request with these headers as they are.
     pub(crate) async fn post(&self, headers: &[(String, String)], body: &str) -> Answer {
-        let mut head = format!("POST / HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+        let (head, body) = self.post_to("/", headers, body).await;
+        let id = head.lines().find_map(|line| line.strip_prefix("x-amzn-requestid: ")).unwrap_or_default();
+        Answer {
+            status: head[9..12].parse().expect("a status"),
+            request_id: id.to_owned(),
+            body: serde_json::from_str(&body).expect("a JSON body"),
+        }
+    }
+
+    /// Sends a request to a path and returns head and body of the answer.
+    pub(crate) async fn post_to(&self, path: &str, headers: &[(String, String)], body: &str) -> (String, String) {
+        let mut head = format!("POST {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
         headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
         let response = within(async {
             let mut stream = TcpStream::connect(self.address).await.expect("the emulator listens");
@@ -108,12 +119,7 @@ impl Caller {
         })
         .await;
         let (head, body) = response.split_once("\r\n\r\n").expect("a head and a body");
-        let id = head.lines().find_map(|line| line.strip_prefix("x-amzn-requestid: ")).unwrap_or_default();
-        Answer {
-            status: head[9..12].parse().expect("a status"),
-            request_id: id.to_owned(),
-            body: serde_json::from_str(body).expect("a JSON body"),
-        }
+        (head.to_owned(), body.to_owned())
     }
 
     /// Starts a session.
@@ -136,7 +142,11 @@ impl Caller {
         self.upgrade_with(stream_url(started), headers).await
     }
 
-    async fn upgrade_with(&self, url: &str, headers: Vec<(String, String)>) -> Result<WebSocketStream<TcpStream>, u16> {
+    pub(crate) async fn upgrade_with(
+        &self,
+        url: &str,
+        headers: Vec<(String, String)>,
+    ) -> Result<WebSocketStream<TcpStream>, u16> {
         let mut request = url.into_client_request().expect("a request");
         for (name, value) in headers {
             let name = HeaderName::try_from(name).expect("a name");

@@ -20,6 +20,16 @@ impl Caller {
         self.sign(headers, service, "POST\n/\n", body)
     }
 
+    /// Returns the headers of an agent's signed call of the message gateway.
+    pub(crate) fn signed_agent_headers(&self, path: &str, body: &str) -> Vec<(String, String)> {
+        let headers = vec![
+            ("content-type", "application/json".to_owned()),
+            ("host", self.address.to_string()),
+            ("x-amz-date", self.date()),
+        ];
+        self.sign(headers, "ssmmessages", &format!("POST\n{path}\n"), body)
+    }
+
     /// Returns the headers that a signed websocket upgrade has beyond the usual ones. The query has one `=` at its end.
     pub(crate) fn signed_upgrade_headers(&self, path: &str, query: &str) -> Vec<(String, String)> {
         let headers = vec![("host", self.address.to_string()), ("x-amz-date", self.date())];
