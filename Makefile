@@ -42,10 +42,10 @@ servers: $(VENV)/ready ## OpenSSH, PostgreSQL, Redis and nginx through the comma
 	$(CARGO) test --locked --workspace --no-run
 	SSMWIRE=$(abspath $(SSMWIRE)) $(VENV)/bin/python -m pytest -q cli/tests/servers
 
-# What rust-test leaves out of the C suite, since not every machine has it: valgrind, CMake, clang-format.
-c-test: ## the C programs under valgrind, their format, and the installation
+# What rust-test leaves out of the C and C++ suite, since not every machine has it: valgrind, CMake, clang-format.
+c-test: ## the C and C++ programs under valgrind, their format, and the installation
 	ffi/tests/install.sh
-	clang-format --dry-run -Werror ffi/tests/c/*.c ffi/tests/c/*.h
+	clang-format --dry-run -Werror ffi/tests/c*/*.[ch]* ffi/tests/consumer/*.c* include/ssmwire.hpp
 	$(CARGO) test --locked --workspace --test programs --test installed -- --ignored
 
 loom: ## every order in which threads can meet in the waiting and the handles

@@ -197,6 +197,8 @@ pub struct Partial {
     pub stdout: Vec<u8>,
     /// Standard error so far; empty where the agent merges it into standard output.
     pub stderr: Vec<u8>,
+    /// The exit code, of a command that has ended and whose failure was asked to be an error.
+    pub code: Option<i32>,
 }
 
 impl Error {
@@ -411,7 +413,7 @@ mod tests {
 
     #[test]
     fn debug_output_leaves_out_what_the_session_carried() {
-        let partial = Partial { stdout: b"hunter2".to_vec(), stderr: Vec::new() };
+        let partial = Partial { stdout: b"hunter2".to_vec(), ..Partial::default() };
         let error = Error::new(Kind::Timeout, "the command took longer than 1s").with_partial(partial);
         assert!(!format!("{error:?}").contains("hunter2"));
         assert!(!format!("{error:?}").contains("104, 117"));

@@ -127,7 +127,7 @@ impl RunBuilder {
         };
         if self.is_checked && !output.status.is_success() {
             let code = output.status.code().map_or("an unknown code".to_owned(), |code| code.to_string());
-            let partial = Partial { stdout: output.stdout, stderr: output.stderr };
+            let partial = Partial { stdout: output.stdout, stderr: output.stderr, code: output.status.code() };
             let error = Error::new(Kind::CommandFailed, format!("the command exited with {code}"));
             return Err(error.with_partial(partial));
         }
@@ -265,10 +265,10 @@ impl Received {
 
     fn into_partial(self) -> Partial {
         match &self.envelope {
-            None => Partial { stdout: self.stdout, stderr: self.stderr },
+            None => Partial { stdout: self.stdout, stderr: self.stderr, code: None },
             Some(envelope) => {
                 let contents = envelope.open(&self.stdout).unwrap_or_default();
-                Partial { stdout: contents.stdout, stderr: contents.stderr }
+                Partial { stdout: contents.stdout, stderr: contents.stderr, code: None }
             }
         }
     }

@@ -15,7 +15,7 @@ abi=$(sed -n 's/^#define SSMWIRE_ABI_VERSION \([0-9]*\)$/\1/p' "$root/include/ss
 cmake=$prefix/lib/cmake/ssmwire
 
 mkdir -p "$prefix/include" "$prefix/lib/pkgconfig" "$cmake"
-install -m 644 "$root/include/ssmwire.h" "$prefix/include/"
+install -m 644 "$root/include/ssmwire.h" "$root/include/ssmwire.hpp" "$prefix/include/"
 install -m 755 "$libraries/libssmwire_ffi.so" "$prefix/lib/libssmwire.so.$version"
 ln -sf "libssmwire.so.$version" "$prefix/lib/libssmwire.so.$abi"
 ln -sf "libssmwire.so.$abi" "$prefix/lib/libssmwire.so"

@@ -209,6 +209,8 @@ pub unsafe extern "C" fn ssmwire_run_wait(
             }
             Err(failure) => {
                 if let Some(partial) = failure.partial() {
+                    info.has_exit_code = partial.code.is_some();
+                    info.exit_code = partial.code.unwrap_or_default();
                     (info.stdout_len, info.stderr_len) = (partial.stdout.len() as u64, partial.stderr.len() as u64);
                 }
             }

@@ -33,6 +33,16 @@ fn the_library_exports_what_the_list_says_and_nothing_else() {
 }
 
 #[test]
+fn the_header_of_cxx_has_a_use_for_every_function() {
+    let list = std::fs::read_to_string(root().join("symbols.txt")).expect("the list is there");
+    let header = std::fs::read_to_string(root().join("../include/ssmwire.hpp")).expect("the header is there");
+    let words: BTreeSet<&str> = header.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    for symbol in list.lines() {
+        assert!(words.contains(symbol), "`{symbol}` is not in the header");
+    }
+}
+
+#[test]
 fn the_library_needs_nothing_but_the_system() {
     let dynamic = text(Command::new("readelf").arg("-dW").arg(library()));
     let quoted = |line: &str| line.split(['[', ']']).nth(1).map(str::to_owned);
@@ -56,10 +66,14 @@ fn compile(compiler: &[&str], program: &str) {
 }
 
 #[test]
-fn the_example_of_the_readme_compiles() {
+fn the_examples_of_the_readme_compile() {
     let readme = std::fs::read_to_string(root().join("../README.md")).expect("the readme is there");
-    let example = readme.split("```c\n").nth(1).and_then(|rest| rest.split("```").next());
-    compile(&["cc", "-std=c99", "-x", "c"], example.expect("it has an example"));
+    let example = |fence: &str| {
+        let found = readme.split(fence).nth(1).and_then(|rest| rest.split("```").next());
+        found.unwrap_or_else(|| panic!("it has no example of {fence}")).to_owned()
+    };
+    compile(&["cc", "-std=c99", "-x", "c"], &example("```c\n"));
+    compile(&["c++", "-std=c++17", "-x", "c++"], &example("```cpp\n"));
 }
 
 #[test]

@@ -39,8 +39,11 @@ fn a_program_finds_the_library_with_pkg_config_and_with_cmake() {
     assert_eq!(pkg_config(&["--modversion"]), [env!("CARGO_PKG_VERSION")]);
     let (program, source) = (directory.path().join("program"), sources().join("main.c"));
     let flags = pkg_config(&["--cflags", "--libs"]);
-    succeed(Command::new("cc").arg(&source).args(flags).arg("-o").arg(&program));
-    assert_eq!(succeed(Command::new(&program).env("LD_LIBRARY_PATH", prefix.join("lib"))), version);
+    for (compiler, source) in [(["cc", "-std=c99"], "main.c"), (["c++", "-std=c++17"], "main.cpp")] {
+        let mut command = Command::new(compiler[0]);
+        succeed(command.arg(compiler[1]).arg(sources().join(source)).args(&flags).arg("-o").arg(&program));
+        assert_eq!(succeed(Command::new(&program).env("LD_LIBRARY_PATH", prefix.join("lib"))), version);
+    }
 
     // Without the shared library there is only the static one to be found.
     let flags = pkg_config(&["--cflags", "--libs", "--static"]);
@@ -55,5 +58,7 @@ fn a_program_finds_the_library_with_pkg_config_and_with_cmake() {
     let path = format!("-DCMAKE_PREFIX_PATH={}", prefix.display());
     succeed(Command::new("cmake").arg("-S").arg(sources()).arg("-B").arg(&build).arg(path));
     succeed(Command::new("cmake").arg("--build").arg(&build));
-    assert_eq!(succeed(&mut Command::new(build.join("shared"))), version);
+    for program in ["shared", "shared_cxx"] {
+        assert_eq!(succeed(&mut Command::new(build.join(program))), version);
+    }
 }

@@ -1,4 +1,4 @@
-//! Programs in C that drive the library against the emulator: as they are, under sanitizers, and under valgrind.
+//! Programs in C and C++ that drive the library against the emulator: as they are, under sanitizers, and under valgrind.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -11,8 +11,48 @@ use ssmwire_emulator::{AgentProfile, Emulator};
 const TARGET: &str = "i-0123456789abcdef0";
 /// Longer than any program may take.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// All of C that is not allowed to be written here.
-const STRICT: [&str; 7] = ["-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-pthread"];
+/// What is not allowed to be written here, in whatever language.
+const STRICT: [&str; 6] = ["-pedantic", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-pthread"];
+
+/// What a program is written in.
+#[derive(Clone, Copy, PartialEq)]
+enum Language {
+    C,
+    Cxx,
+    /// Without exceptions, so that calls return results.
+    CxxResults,
+    /// Of one source with exceptions, and another without.
+    CxxMixed,
+}
+
+impl Language {
+    fn directory(self) -> PathBuf {
+        let name = if self == Self::C { "c" } else { "cpp" };
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+    }
+
+    /// The compiler, with what chooses the dialect.
+    fn compiler(self) -> &'static [&'static str] {
+        match self {
+            Self::C => &["cc", "-std=c11"],
+            Self::Cxx | Self::CxxMixed => &["c++", "-std=c++17", "-Wshadow", "-Wconversion", "-Wold-style-cast"],
+            Self::CxxResults => &["c++", "-std=c++20", "-fno-exceptions", "-fno-rtti"],
+        }
+    }
+
+    /// The sources of a program, each with the flags that it alone is compiled with.
+    fn sources(self, name: &str) -> Vec<(PathBuf, &'static [&'static str])> {
+        let source = |name: &str| self.directory().join(name);
+        match self {
+            Self::C => vec![(source(&format!("{name}.c")), &[])],
+            Self::Cxx | Self::CxxResults if name != "two" => vec![(source(&format!("{name}.cpp")), &[])],
+            Self::Cxx | Self::CxxResults => vec![(source("two.cpp"), &[]), (source("two_other.cpp"), &[])],
+            Self::CxxMixed => {
+                vec![(source("two.cpp"), &["-DSSMWIRE_NO_EXCEPTIONS"]), (source("two_other.cpp"), &["-fno-rtti"])]
+            }
+        }
+    }
+}
 
 /// How a program is built and run.
 #[derive(Clone, Copy, PartialEq)]
@@ -60,7 +100,7 @@ impl Way {
         let mut words = wrapper.iter().map(std::ffi::OsStr::new).chain([program.as_os_str()]);
         let mut command = Command::new(words.next().expect("the program at least"));
         command.args(words);
-        let suppressions = sources().join("tsan.supp");
+        let suppressions = Language::C.directory().join("tsan.supp");
         command.env("TSAN_OPTIONS", format!("halt_on_error=1:suppressions={}", suppressions.display()));
         command.env("UBSAN_OPTIONS", "print_stacktrace=1");
         command
@@ -87,10 +127,6 @@ fn installed() -> &'static Path {
     directory.path()
 }
 
-fn sources() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c")
-}
-
 fn output(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?} does not run: {error}"))
 }
@@ -104,13 +140,23 @@ fn succeed(command: &mut Command) -> String {
 }
 
 /// Compiles a program, and checks that what is to watch it is in it.
-fn compile(name: &str, way: Way, directory: &Path) -> PathBuf {
+fn compile(name: &str, language: Language, way: Way, directory: &Path) -> PathBuf {
     let program = directory.join(name);
-    let mut compiler = Command::new("cc");
-    compiler.args(STRICT).args(way.flags()).arg("-I").arg(sources().join("../../../include"));
-    compiler.arg(sources().join(format!("{name}.c"))).arg("-o").arg(&program);
-    compiler.arg("-L").arg(installed()).arg("-lssmwire").arg(format!("-Wl,-rpath,{}", installed().display()));
-    succeed(&mut compiler);
+    let words = language.compiler();
+    let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../include");
+    let compiler = || {
+        let mut compiler = Command::new(words[0]);
+        compiler.args(&words[1..]).args(STRICT).args(way.flags()).arg("-I").arg(&include);
+        compiler
+    };
+    let mut linker = compiler();
+    for (at, (source, flags)) in language.sources(name).iter().enumerate() {
+        let object = directory.join(format!("{at}.o"));
+        succeed(compiler().args(*flags).arg("-c").arg(source).arg("-o").arg(&object));
+        linker.arg(object);
+    }
+    linker.arg("-o").arg(&program).arg("-L").arg(installed()).arg("-lssmwire");
+    succeed(linker.arg(format!("-Wl,-rpath,{}", installed().display())));
     let symbols = succeed(Command::new("nm").arg(&program));
     for proof in way.proof() {
         assert!(symbols.contains(proof), "{name} has no {proof}");
@@ -119,9 +165,9 @@ fn compile(name: &str, way: Way, directory: &Path) -> PathBuf {
 }
 
 /// Runs a program with an emulator of its own.
-fn run(name: &str, way: Way) {
+fn run(name: &str, language: Language, way: Way) {
     let directory = tempfile::tempdir().expect("a directory");
-    let program = compile(name, way, directory.path());
+    let program = compile(name, language, way, directory.path());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
     let emulator = Emulator::builder().target(TARGET, AgentProfile::default());
@@ -145,21 +191,48 @@ fn run(name: &str, way: Way) {
     runtime.block_on(emulator.shutdown());
 }
 
+/// C++ as other compilers, dialects and switches see it. What is not on this machine is left out, but never all.
+#[test]
+fn programs_in_cxx_compile_in_every_dialect_and_without_what_they_need_not() {
+    let is_there = |compiler: &&&str| Command::new(compiler).arg("--version").output().is_ok();
+    let compilers: Vec<_> = ["c++", "clang++"].iter().filter(is_there).collect();
+    assert!(!compilers.is_empty());
+    for compiler in compilers {
+        for dialect in ["-std=c++17", "-std=c++20"] {
+            for without in ["-fno-rtti", "-fno-exceptions", "-DSSMWIRE_NO_EXCEPTIONS"] {
+                let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../include");
+                let mut command = Command::new(compiler);
+                command.args([dialect, without, "-fsyntax-only"]).args(STRICT).arg("-I").arg(include);
+                succeed(command.arg(Language::Cxx.directory().join("smoke.cpp")));
+            }
+        }
+    }
+}
+
 macro_rules! programs {
-    ($module:ident $way:ident $ignore:tt $($name:ident)*) => {
+    ($module:ident $language:ident $way:ident $ignore:tt $($name:ident)*) => {
         mod $module {
             $(
                 #[test]
                 #$ignore
                 fn $name() {
-                    super::run(stringify!($name), super::Way::$way);
+                    super::run(stringify!($name), super::Language::$language, super::Way::$way);
                 }
             )*
         }
     };
 }
 
-programs! { plain Plain [cfg(unix)] smoke poll threads misuse fork callbacks gone many }
-programs! { address Address [cfg(unix)] smoke poll threads misuse fork callbacks gone }
-programs! { thread Thread [cfg(unix)] smoke poll threads misuse callbacks }
-programs! { valgrind Valgrind [ignore = "`make c-test` installs valgrind, and runs it"] smoke poll threads misuse callbacks }
+programs! { plain C Plain [cfg(unix)] smoke poll threads misuse fork callbacks gone many }
+programs! { address C Address [cfg(unix)] smoke poll threads misuse fork callbacks gone }
+programs! { thread C Thread [cfg(unix)] smoke poll threads misuse callbacks }
+programs! { valgrind C Valgrind [ignore = "`make c-test` installs valgrind, and runs it"] smoke poll threads misuse callbacks }
+
+programs! { cxx_plain Cxx Plain [cfg(unix)] smoke poll threads owners callbacks two }
+programs! { cxx_address Cxx Address [cfg(unix)] smoke poll threads owners callbacks }
+programs! { cxx_thread Cxx Thread [cfg(unix)] smoke poll threads owners callbacks }
+programs! { cxx_valgrind Cxx Valgrind [ignore = "`make c-test` installs valgrind, and runs it"] smoke poll threads owners callbacks }
+programs! { cxx_results_plain CxxResults Plain [cfg(unix)] smoke poll threads owners callbacks two }
+programs! { cxx_results_address CxxResults Address [cfg(unix)] smoke owners }
+programs! { cxx_mixed_plain CxxMixed Plain [cfg(unix)] two }
+programs! { cxx_mixed_address CxxMixed Address [cfg(unix)] two }

@@ -1,9 +1,37 @@
-/* A thousand sessions at once, on one thread. */
+/* A thousand sessions at once, on one thread; and a hundred thousand handles, one after the other. */
 #include <sys/resource.h>
 
 #include "test.h"
 
 #define SESSIONS 1000
+
+static long resident_pages(void) {
+    long all = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    CHECK(file != NULL && fscanf(file, "%ld %ld", &all, &resident) == 2);
+    fclose(file);
+    return resident;
+}
+
+/* An id is never given out again, and what it took is. */
+static void one_after_the_other(void) {
+    ssmwire_queue first, queue;
+    long before = 0;
+    int i;
+    CHECK_OK(ssmwire_queue_open(&first, &error));
+    CHECK_OK(ssmwire_queue_close(first, &error));
+    for (i = 0; i < 100000; i++) {
+        if (i == 1000) {
+            before = resident_pages();
+        }
+        CHECK_OK(ssmwire_queue_open(&queue, &error));
+        CHECK(queue.id != first.id);
+        CHECK_OK(ssmwire_queue_close(queue, &error));
+    }
+    CHECK_STATUS(SSMWIRE_BAD_HANDLE, ssmwire_queue_wake(first, &error));
+    /* 8 MiB, of which a leak of a hundred bytes each would make 10. */
+    CHECK(resident_pages() - before < 2048);
+}
 
 int main(void) {
     static ssmwire_session sessions[SESSIONS];
@@ -19,6 +47,7 @@ int main(void) {
     CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
     files.rlim_cur = files.rlim_max;
     CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    one_after_the_other();
     CHECK_OK(ssmwire_queue_open(&queue, &error));
     options.target = TARGET;
     options.document = "Emulator-Echo";

@@ -54,6 +54,8 @@ static void run(ssmwire_client client) {
     options.line = "exit 4";
     options.is_checked = true;
     CHECK_OK(ssmwire_run_start(client, &options, &run, &error));
+    CHECK_STATUS(SSMWIRE_COMMAND_FAILED, ssmwire_run_wait(run, SOON, &result, &error));
+    CHECK(result.is_over && result.has_exit_code && result.exit_code == 4);
     CHECK_STATUS(SSMWIRE_COMMAND_FAILED, ssmwire_run_wait(run, SOON, NULL, &error));
     CHECK_OK(ssmwire_run_close(run, &error));
 }
@@ -110,8 +112,9 @@ static void shell(ssmwire_client client) {
     CHECK_OK(ssmwire_session_get_stats(session, &stats, &error));
     CHECK(stats.bytes_out >= 31 && stats.bytes_in > 0 && stats.reconnects == 0);
     CHECK_STATUS(SSMWIRE_AGAIN, ssmwire_session_event(session, 0, &event, &error));
-    write_all(stdio, "exec cat\r", 9);
-    read_until(stdio, "exec cat");
+    /* The shell has read its line, and the terminal is as programs want it, before anything is typed for cat. */
+    write_all(stdio, "echo re''ady; exec cat\r", 23);
+    read_until(stdio, "ready");
     write_all(stdio, "meow\r", 5);
     read_until(stdio, "meow\r\nmeow");
     CHECK_OK(ssmwire_stream_finish(stdio, &error));
