@@ -21,6 +21,11 @@ pub(crate) fn wait_for<T, R>(
     timeout_ms: i64,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<R>>,
 ) -> Result<Option<R>> {
+    // What a handle led to may fail because it was closed: whoever waits is told the reason, not what followed from it.
+    let mut poll = |cx: &mut Context<'_>| match poll(cx) {
+        Poll::Ready(Err(_)) if entry.is_closed() => Poll::Ready(Err(closed_meanwhile())),
+        polled => polled,
+    };
     if timeout_ms == 0 {
         let watcher = entry.watcher();
         let waker = watcher.as_ref().unwrap_or(Waker::noop());
