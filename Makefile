@@ -59,9 +59,13 @@ loom: ## every order in which threads can meet in the waiting and the handles
 fuzz-smoke: ## every fuzz target for a few seconds, on the committed corpus
 	fuzz/run.sh $(FUZZ_SECONDS)
 
+RELEASE = $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 bench: ## measure, and write benches/RESULTS.md; figures are ratios within one run
 	$(CARGO) bench --locked -p ssmwire
-	$(CARGO) bench --locked -p ssmwire-ffi --bench overhead
+	$(CARGO) bench --locked -p ssmwire-ffi --bench overhead --no-run
+	bindings-go/with-library.sh $(RELEASE)/deps go build -o $(RELEASE)/go-bench ./internal/bench
+	bindings-go/with-library.sh $(RELEASE)/deps env SSMWIRE_GO_BENCH=$(RELEASE)/go-bench \
+		$(CARGO) bench --locked -p ssmwire-ffi --bench overhead
 
 docs: ## the API documentation
 	$(CARGO) doc --locked --no-deps -p ssmwire -p ssmwire-emulator
