@@ -14,7 +14,7 @@ demo: build ## a command and a shell on the embedded emulator, with timings
 build: ## build the ssmwire command (debug)
 	$(CARGO) build --locked -p ssmwire-cli
 
-test: check rust-test c-test loom conformance servers fuzz-smoke ## everything
+test: check rust-test c-test go-test loom conformance servers fuzz-smoke ## everything
 
 check: ## format, lints, licences, and that the protocol builds alone
 	$(CARGO) fmt --all --check
@@ -48,15 +48,24 @@ c-test: ## the C and C++ programs under valgrind, their format, and the installa
 	clang-format --dry-run -Werror ffi/tests/c*/*.[ch]* ffi/tests/consumer/*.c* include/ssmwire.hpp
 	$(CARGO) test --locked --workspace --test programs --test installed -- --ignored
 
+# What the tests of the workspace build has the library in deps.
+go-test: ## the Go module: vet, format, tests with the race detector
+	$(CARGO) test --locked --workspace --no-run
+	SSMWIRE=$(abspath $(SSMWIRE)) bindings-go/with-library.sh $(dir $(abspath $(SSMWIRE)))deps ./test.sh
+
 loom: ## every order in which threads can meet in the waiting and the handles
 	cd loom && RUSTFLAGS="--cfg loom" $(CARGO) test --locked -q --target-dir target
 
 fuzz-smoke: ## every fuzz target for a few seconds, on the committed corpus
 	fuzz/run.sh $(FUZZ_SECONDS)
 
+RELEASE = $(abspath $(or $(CARGO_TARGET_DIR),target))/release
 bench: ## measure, and write benches/RESULTS.md; figures are ratios within one run
 	$(CARGO) bench --locked -p ssmwire
-	$(CARGO) bench --locked -p ssmwire-ffi --bench overhead
+	$(CARGO) bench --locked -p ssmwire-ffi --bench overhead --no-run
+	bindings-go/with-library.sh $(RELEASE)/deps go build -o $(RELEASE)/go-bench ./internal/bench
+	bindings-go/with-library.sh $(RELEASE)/deps env SSMWIRE_GO_BENCH=$(RELEASE)/go-bench \
+		$(CARGO) bench --locked -p ssmwire-ffi --bench overhead
 
 docs: ## the API documentation
 	$(CARGO) doc --locked --no-deps -p ssmwire -p ssmwire-emulator
@@ -79,4 +88,4 @@ $(VENV)/ready: emulator/tests/python/requirements.txt
 	$(VENV)/bin/pip install -q -r $<
 	touch $@
 
-.PHONY: help demo build test check rust-test sim soak c-test loom conformance servers fuzz-smoke bench docs install dist
+.PHONY: help demo build test check rust-test sim soak c-test go-test loom conformance servers fuzz-smoke bench docs install dist

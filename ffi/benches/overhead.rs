@@ -1,6 +1,7 @@
-//! What the C interface costs over the Rust calls below it, both taken in the same run: machines are noisy.
+//! What the C interface costs over the Rust calls below it, and what the Go module costs, all taken in the same run:
+//! machines are noisy.
 //!
-//! `cargo bench -p ssmwire-ffi`.
+//! `cargo bench -p ssmwire-ffi`, or `make bench`, which builds the program in Go and names it in `SSMWIRE_GO_BENCH`.
 
 #![expect(unsafe_code, reason = "this is a caller of the C interface")]
 
@@ -8,8 +9,10 @@
 mod firehose;
 
 use std::ffi::CString;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::ptr::{null, null_mut};
 use std::task::{Context, Waker};
 use std::time::Instant;
@@ -43,6 +46,7 @@ fn main() {
     calls(&emulator);
     reads();
     writes(&emulator);
+    go(&emulator);
 }
 
 /// A call that has nothing to read, and does not wait.
@@ -106,7 +110,7 @@ fn reads() {
             ssmwire_client_close(client, 0, null_mut());
         }
     }
-    report("reads", below, above);
+    report("reads", "C", below, above);
 }
 
 /// Input streamed to a program that takes it.
@@ -133,12 +137,64 @@ fn writes(emulator: &Emulator) {
             above.push(UPLOAD as f64 / 1e6 / begin.elapsed().as_secs_f64());
         }
     }
-    report("writes", below, above);
+    report("writes", "C", below, above);
 }
 
-fn report(what: &str, below: Vec<f64>, above: Vec<f64>) {
+/// The same in Go: a program that reads and writes on request, and tells how long that took.
+fn go(emulator: &Emulator) {
+    let Some(program) = std::env::var_os("SSMWIRE_GO_BENCH") else {
+        return println!("Go: `make bench` measures it");
+    };
+    let mut command = Command::new(program);
+    command.envs(emulator.environment()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the program runs");
+    let mut orders = child.stdin.take().expect("it is piped");
+    let mut answers = BufReader::new(child.stdout.take().expect("it is piped"));
+    let gateway = firehose::start(MESSAGES.0, MESSAGES.1);
+    let total = MESSAGES.0 as usize * MESSAGES.1;
+    let mut target = vec![0; 64 << 10];
+    let (mut below, mut above) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let stream = attach(gateway);
+        let start = Instant::now();
+        while wait::block(None, |cx| stream.poll_read(cx, &mut target)).expect("no deadline").expect("goes on") > 0 {}
+        below.push(total as f64 / 1e6 / start.elapsed().as_secs_f64());
+        drop(stream);
+        let seconds = order(&mut orders, &mut answers, &format!("read ws://{gateway}/ {total}"));
+        above.push(total as f64 / 1e6 / seconds);
+    }
+    report("reads", "Go", below, above);
+
+    let (data, rust) = (vec![b'x'; UPLOAD], start(emulator, "Emulator-Sink"));
+    let (mut below, mut above) = (Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        let start = Instant::now();
+        block_on(rust.write_all(&data)).expect("writes");
+        block_on(rust.flush()).expect("flushes");
+        let ours = start.elapsed().as_secs_f64();
+        let seconds = order(&mut orders, &mut answers, &format!("write {UPLOAD}"));
+        // The first round is for the window to open.
+        if round > 0 {
+            below.push(UPLOAD as f64 / 1e6 / ours);
+            above.push(UPLOAD as f64 / 1e6 / seconds);
+        }
+    }
+    report("writes", "Go", below, above);
+    drop(orders);
+    assert!(child.wait().expect("it ends").success());
+}
+
+/// Has the program do something, and returns the seconds that it took.
+fn order(orders: &mut ChildStdin, answers: &mut BufReader<ChildStdout>, order: &str) -> f64 {
+    writeln!(orders, "{order}").expect("it listens");
+    let mut answer = String::new();
+    answers.read_line(&mut answer).expect("it answers");
+    answer.trim().parse::<f64>().expect("nanoseconds") / 1e9
+}
+
+fn report(what: &str, language: &str, below: Vec<f64>, above: Vec<f64>) {
     let (below, above) = (middle(below), middle(above));
-    println!("{what}: {below:.0} MB/s in Rust, {above:.0} MB/s through C: {:.0} %", above / below * 100.0);
+    println!("{what}: {below:.0} MB/s in Rust, {above:.0} MB/s through {language}: {:.0} %", above / below * 100.0);
 }
 
 fn middle(mut values: Vec<f64>) -> f64 {

@@ -1,0 +1,3 @@
+module github.com/ssmwire/ssmwire/bindings-go
+
+go 1.24
