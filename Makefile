@@ -45,6 +45,7 @@ python-test: $(VENV)/ready ## the Python package: its wheel, tests, types and st
 	$(VENV)/bin/pip install -q --no-deps --force-reinstall $(WHEELS)/ssmwire-*.whl
 	cd bindings-python && SSMWIRE_WHEELS=$(WHEELS) $(abspath $(VENV))/bin/python -m pytest
 	cd bindings-python && $(abspath $(VENV))/bin/python -m mypy python/ssmwire examples
+	cd bindings-python && $(abspath $(VENV))/bin/python -m mypy.stubtest --ignore-disjoint-bases ssmwire._native
 	cd bindings-python && $(abspath $(VENV))/bin/ruff check && $(abspath $(VENV))/bin/ruff format --check
 
 servers: $(VENV)/ready ## OpenSSH, PostgreSQL, Redis and nginx through the command

@@ -51,8 +51,13 @@ def test_a_command_can_be_interrupted(client):
     with client.command("local", ["sleep", "60"]) as process:
         with pytest.raises(ssmwire.TimeoutExpired):
             process.wait(0.2)
+        assert process.poll() is None
         process.interrupt()
-        assert process.wait(10) != 0
+        deadline = time.monotonic() + 10
+        while process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert process.poll() == process.returncode == process.wait(10) != 0
 
 
 def test_reads_of_a_file_are_of_the_size_that_was_asked_for(client):

@@ -1,23 +1,48 @@
 import os
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, final
 
-T = TypeVar("T")
-Output = tuple[int | None, bytes, bytes, str]
+from typing_extensions import Self
 
-class Operation(Generic[T]):
-    def wait(self, timeout: float | None = None) -> T: ...
-    def poll(self, waker: Waker) -> tuple[T] | None: ...
+__all__ = [
+    "Client",
+    "CredentialsRequest",
+    "CredentialsSource",
+    "Emulator",
+    "Forward",
+    "Operation",
+    "Queue",
+    "Session",
+    "Stream",
+    "Waker",
+    "command_line",
+    "end_threads",
+    "forget_threads",
+    "prepare_exit",
+    "start_log",
+    "take_log",
+    "version",
+]
+
+_T = TypeVar("_T")
+
+@final
+class Operation(Generic[_T]):
+    def wait(self, timeout: float | None = None) -> _T: ...
+    def poll(self, waker: Waker) -> tuple[_T] | None: ...
     def cancel(self) -> None: ...
     def detach(self) -> None: ...
 
+@final
 class Waker: ...
 
+@final
 class Queue:
-    def __init__(self) -> None: ...
+    def __new__(cls) -> Self: ...
     def fileno(self) -> int: ...
     def take(self) -> list[int]: ...
     def waker(self, tag: int) -> Waker: ...
 
+@final
 class Stream:
     @property
     def closed(self) -> bool: ...
@@ -32,6 +57,7 @@ class Stream:
     def take_descriptor(self) -> int: ...
     def session(self) -> Session: ...
 
+@final
 class Session:
     @property
     def id(self) -> str: ...
@@ -52,11 +78,13 @@ class Session:
     def open(self) -> Stream: ...
     def resize(self, columns: int, rows: int) -> None: ...
 
+@final
 class Forward:
     def address(self) -> tuple[str, int | None]: ...
     def stats(self) -> dict[str, int]: ...
     def close(self) -> Operation[None]: ...
 
+@final
 class CredentialsRequest:
     def answer(
         self,
@@ -67,13 +95,15 @@ class CredentialsRequest:
     ) -> None: ...
     def fail(self, problem: str) -> None: ...
 
+@final
 class CredentialsSource:
-    def __init__(self) -> None: ...
+    def __new__(cls) -> Self: ...
     def next(self) -> CredentialsRequest | None: ...
 
+@final
 class Client:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         *,
         region: str | None = None,
         profile: str | None = None,
@@ -86,7 +116,7 @@ class Client:
         proxy: str | None = None,
         attach_only: bool = False,
         unread_max: int | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     def ready(self) -> Operation[str]: ...
     def start_session(
         self, target: str, document_name: str | None, parameters: dict[str, list[str]], reason: str | None
@@ -101,7 +131,7 @@ class Client:
         binary: bool,
         document_name: str | None,
         reason: str | None,
-    ) -> Operation[Output]: ...
+    ) -> Operation[tuple[int | None, bytes, bytes, str]]: ...
     def command(
         self, target: str, arguments: list[str], document_name: str | None, reason: str | None
     ) -> Operation[Session]: ...
@@ -130,9 +160,10 @@ class Client:
     def wait_until_connected(self, target: str, timeout: float) -> Operation[None]: ...
     def close(self) -> Operation[None]: ...
 
+@final
 class Emulator:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         *,
         targets: list[str],
         region: str,
@@ -145,7 +176,7 @@ class Emulator:
         idle_timeout: float | None = None,
         max_duration: float | None = None,
         throttle: int | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     def environment(self) -> dict[str, str]: ...
     def endpoint_url(self) -> str: ...
     def set_online(self, target: str, is_online: bool) -> bool: ...

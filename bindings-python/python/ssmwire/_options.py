@@ -15,6 +15,8 @@ READ_SIZE = 65536
 BOTO_CREDENTIALS_S = 300
 """How long credentials of boto3 that it refreshes are used before it is asked again; it keeps them good for longer."""
 
+Output = tuple[int | None, bytes, bytes, str]
+"""What the native module says of a command: exit code, both streams, and who kept them apart."""
 Args = str | Sequence[str]
 """A command: a list of arguments, which arrive as they are, or one line for the far side's `sh`."""
 Parameters = Mapping[str, str | Sequence[str]]
@@ -95,7 +97,7 @@ class Decoding(NamedTuple):
         return output if self.encoding is None else output.decode(self.encoding, self.errors)
 
 
-def completed(args: Args, output: _native.Output, decoding: Decoding, check: bool) -> CompletedCommand:
+def completed(args: Args, output: Output, decoding: Decoding, check: bool) -> CompletedCommand:
     """Make the result of a command of what the native module says."""
     code, stdout, stderr, via = output
     result = CompletedCommand(args, code, decoding.apply(stdout), decoding.apply(stderr), via)

@@ -103,15 +103,30 @@ class Shell(Session):
         return self
 
 
-class Process(SessionInfo):
+class ProcessInfo(SessionInfo):
+    """What can be asked of a command without waiting."""
+
+    def __init__(self, native: _native.Session) -> None:
+        super().__init__(native)
+        self._end = native.exit_code()
+        self.returncode: int | None = None
+        """The exit code, once `wait` or `poll` has seen it."""
+
+    def poll(self) -> int | None:
+        """Return the exit code if the command has ended, and None if not; also if the agent could not tell."""
+        try:
+            self.returncode = self._end.wait(0.0)
+        except errors.Timeout:
+            return None
+        return self.returncode
+
+
+class Process(ProcessInfo):
     """A command that runs. Leaving its `with` block ends it."""
 
     def __init__(self, native: _native.Session) -> None:
         super().__init__(native)
-        self._stdio = native.stdio()
-        self.returncode: int | None = None
-        """The exit code, once `wait` or `poll` has seen it."""
-        self.stdout = Reader(self._stdio)
+        self.stdout = Reader(native.stdio())
         """Standard output, to read. It shares a budget of unread bytes with standard error: read both."""
         self.stderr = Reader(native.stderr())
         """Standard error, to read."""

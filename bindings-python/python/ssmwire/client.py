@@ -157,10 +157,10 @@ class Client:
             raise ValueError("concurrency must be at least 1")
         native = self._open()
 
-        def start(target: str) -> _native.Operation[_native.Output]:
+        def start(target: str) -> _native.Operation[_options.Output]:
             return native.run(target, words, timeout, binary, document_name, reason)
 
-        def finish(target: str, operation: _native.Operation[_native.Output]) -> HostResult:
+        def finish(target: str, operation: _native.Operation[_options.Output]) -> HostResult:
             try:
                 return HostResult(target, _finished(args, operation, decoding, check, timeout), None)
             except _Error as error:
@@ -269,7 +269,7 @@ _Error = errors.Error
 
 def _finished(
     args: Args,
-    operation: _native.Operation[_native.Output],
+    operation: _native.Operation[_options.Output],
     decoding: Decoding,
     check: bool,
     timeout: float | None,
@@ -283,7 +283,7 @@ def _finished(
 
 def _as_they_come(waiting: list[str], concurrency: int, start: Any, finish: Any) -> Iterator[HostResult]:
     queue = _native.Queue()
-    running: dict[int, tuple[str, _native.Operation[_native.Output], _native.Waker]] = {}
+    running: dict[int, tuple[str, _native.Operation[_options.Output], _native.Waker]] = {}
     waiting.reverse()
     tag = 0
     selector = selectors.DefaultSelector()

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from .. import _native, errors
 from .._options import READ_SIZE, Data
-from .._sessions import ForwardInfo, SessionInfo
+from .._sessions import ForwardInfo, ProcessInfo, SessionInfo
 from ._reactor import result
 from ._streams import Connection, Reader, Stream
 
@@ -69,13 +69,11 @@ class Shell(Session):
         return self
 
 
-class Process(SessionInfo):
+class Process(ProcessInfo):
     """A command that runs. Leaving its `async with` block ends it."""
 
     def __init__(self, native: _native.Session) -> None:
         super().__init__(native)
-        self.returncode: int | None = None
-        """The exit code, once `wait` has seen it."""
         self.stdout = Reader(native.stdio())
         """Standard output, to read. It shares a budget of unread bytes with standard error: read both."""
         self.stderr = Reader(native.stderr())

@@ -274,7 +274,7 @@ class Client:
 
 async def _finished(
     args: Args,
-    operation: _native.Operation[_native.Output],
+    operation: _native.Operation[_options.Output],
     decoding: Decoding,
     check: bool,
     timeout: float | None,
