@@ -14,7 +14,7 @@ demo: build ## a command and a shell on the embedded emulator, with timings
 build: ## build the ssmwire command (debug)
 	$(CARGO) build --locked -p ssmwire-cli
 
-test: check rust-test c-test go-test loom conformance servers fuzz-smoke ## everything
+test: check rust-test c-test go-test loom conformance python-test servers fuzz-smoke ## everything
 
 check: ## format, lints, licences, and that the protocol builds alone
 	$(CARGO) fmt --all --check
@@ -36,6 +36,17 @@ soak: ## minutes of transfers through a bad network
 conformance: $(VENV)/ready ## boto3 and the AWS CLI against the emulator
 	$(CARGO) test --locked --workspace --no-run
 	SSMWIRE=$(abspath $(SSMWIRE)) $(VENV)/bin/python -m pytest -q emulator/tests/python
+
+# A wheel in the development profile: the release profile would compile the AWS SDK once more.
+WHEELS = $(abspath $(or $(CARGO_TARGET_DIR),target))/wheels
+python-test: $(VENV)/ready ## the Python package: its wheel, tests, types and style
+	rm -rf $(WHEELS)
+	cd bindings-python && $(abspath $(VENV))/bin/maturin build --locked --profile dev --out $(WHEELS)
+	$(VENV)/bin/pip install -q --no-deps --force-reinstall $(WHEELS)/ssmwire-*.whl
+	cd bindings-python && SSMWIRE_WHEELS=$(WHEELS) $(abspath $(VENV))/bin/python -m pytest
+	cd bindings-python && $(abspath $(VENV))/bin/python -m mypy python/ssmwire examples
+	cd bindings-python && $(abspath $(VENV))/bin/python -m mypy.stubtest --ignore-disjoint-bases ssmwire._native
+	cd bindings-python && $(abspath $(VENV))/bin/ruff check && $(abspath $(VENV))/bin/ruff format --check
 
 servers: $(VENV)/ready ## OpenSSH, PostgreSQL, Redis and nginx through the command
 	cli/tests/servers/install.sh
@@ -83,9 +94,9 @@ install: ## the command, and the C library with its header, pkg-config and CMake
 dist: ## the small, slow-to-build command for packages
 	$(CARGO) build --locked --profile dist -p ssmwire-cli
 
-$(VENV)/ready: emulator/tests/python/requirements.txt
+$(VENV)/ready: emulator/tests/python/requirements.txt bindings-python/requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -q -r $<
+	$(VENV)/bin/pip install -q $(addprefix -r ,$^)
 	touch $@
 
-.PHONY: help demo build test check rust-test sim soak c-test go-test loom conformance servers fuzz-smoke bench docs install dist
+.PHONY: help demo build test check rust-test sim soak c-test go-test loom conformance python-test servers fuzz-smoke bench docs install dist

@@ -1,7 +1,5 @@
 //! How the program ends: one number, and the rules that give it.
 
-use std::process::ExitCode;
-
 use ssmwire::Error;
 
 /// What a shell adds to a signal's number to make an exit code of it.
@@ -49,11 +47,10 @@ impl Exit {
         };
         (if code.is_none() { Exit::FAILURE } else { Exit::remote(code) }, problem)
     }
-}
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        ExitCode::from(exit.0)
+    /// Returns the number.
+    pub(crate) fn code(self) -> u8 {
+        self.0
     }
 }
 

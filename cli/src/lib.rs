@@ -59,17 +59,29 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    ExitCode::from(run(args))
+}
+
+/// Does what [`main`] does, and returns the exit code as a number: for programs that are not made in Rust.
+pub fn run<I, T>(args: I) -> u8
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    execute_line(args.into_iter().map(Into::into).collect()).code()
+}
+
+fn execute_line(args: Vec<OsString>) -> Exit {
     let line =
         if is_plugin(&args) { Ok(CommandLine::of_plugin(args[1..].to_vec())) } else { CommandLine::parse_from(args) };
     let line = match line {
         Ok(line) => line,
-        Err(answer) => return tell_usage(&answer).into(),
+        Err(answer) => return tell_usage(&answer),
     };
     if line.debug {
         logging::start();
     }
-    let exit = match execute(line) {
+    match execute(line) {
         Ok(exit) => exit,
         Err(Halt::BrokenPipe) => Exit::BROKEN_PIPE,
         Err(Halt::Signalled(number)) => Exit::signalled(number),
@@ -77,8 +89,7 @@ where
             message::report(&error, None);
             Exit::FAILURE
         }
-    };
-    exit.into()
+    }
 }
 
 /// Hides a session's token from child processes, if the AWS CLI has put it into the environment: starts the program

@@ -68,6 +68,7 @@ static void shell(const ssmwire::client &client) {
     options.rows = 30;
     auto shell = MUST(client.shell(TARGET, options));
     MUST(shell.session.ready(SOON));
+    MUST(shell.stdio.ready(SOON));
     CHECK(MUST(shell.session.try_ready()) && MUST(shell.stdio.try_ready()));
     const auto info = MUST(shell.session.info());
     CHECK(info.kind == SSMWIRE_SESSION_SHELL && info.session_id.size() > 4);

@@ -1,0 +1,108 @@
+import contextlib
+import socket
+import threading
+import time
+
+import pytest
+
+import ssmwire
+
+
+@pytest.fixture(scope="module")
+def echo_port():
+    """A port of this machine that gives everything back."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve(connection):
+        with contextlib.suppress(OSError), connection:
+            while data := connection.recv(65536):
+                connection.sendall(data)
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    yield server.getsockname()[1]
+    server.close()
+
+
+def receive(connection, size):
+    data = b""
+    while len(data) < size:
+        block = connection.recv(65536)
+        assert block
+        data += block
+    return data
+
+
+def test_a_dialled_port_is_like_a_socket(client, echo_port):
+    with client.dial("local", echo_port) as connection:
+        connection.sendall(b"hello")
+        assert receive(connection, 5) == b"hello"
+        assert connection.send(memoryview(b"more")) == 4
+        room = bytearray(10)
+        assert connection.recv_into(room) == 4
+        assert room[:4] == b"more"
+        assert connection.getpeername() == ("local", echo_port)
+        connection.settimeout(0.2)
+        with pytest.raises(socket.timeout):
+            connection.recv(1)
+        connection.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            connection.recv(1)
+        assert connection.recv(0) == b""
+    assert connection.closed
+    with pytest.raises(ssmwire.BadHandle):
+        connection.recv(1)
+
+
+def test_a_megabyte_comes_back(client, echo_port):
+    data = bytes(range(256)) * 8192
+    with client.dial("local", echo_port, host="127.0.0.1") as connection:
+        sender = threading.Thread(target=connection.sendall, args=(data,))
+        sender.start()
+        assert receive(connection, len(data)) == data
+        sender.join()
+
+
+def test_closing_wakes_whoever_reads(client, echo_port):
+    connection = client.dial("local", echo_port)
+    threading.Timer(0.2, connection.close).start()
+    start = time.monotonic()
+    with pytest.raises(ssmwire.BadHandle):
+        connection.recv(1)
+    assert time.monotonic() - start < 2
+
+
+def test_a_true_socket_has_a_descriptor(client, echo_port):
+    with client.dial_socket("local", echo_port) as plain:
+        assert isinstance(plain, socket.socket)
+        plain.settimeout(10)
+        plain.sendall(b"through")
+        assert receive(plain, 7) == b"through"
+
+
+def test_a_forward_has_a_local_port(client, echo_port):
+    with client.forward("local", echo_port) as forward:
+        assert forward.address == ("127.0.0.1", forward.port)
+        with socket.create_connection(forward.address, timeout=10) as near:
+            near.sendall(b"over")
+            assert receive(near, 4) == b"over"
+        assert forward.stats()["connections"] == 1
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(forward.address, timeout=10)
+
+
+def test_a_forward_says_why_it_cannot_listen(client, echo_port):
+    with pytest.raises(ssmwire.ListenFailed) as caught:
+        client.forward("local", echo_port, bind=f"127.0.0.1:{echo_port}")
+    assert isinstance(caught.value, OSError)
+
+
+def test_a_refused_connection_is_an_error(client):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with client.dial("local", port) as connection, pytest.raises(ConnectionRefusedError):
+        connection.recv(1)

@@ -1,0 +1,108 @@
+import threading
+import time
+
+import pytest
+
+import ssmwire
+
+
+def test_arguments_arrive_as_they_are(client):
+    words = ["it's", "$HOME", "a b", "", "{{x}}", "\\", "é\n"]
+    result = client.run("local", ["printf", "%s|", *words], text=True, check=True)
+    assert result.stdout == "".join(word + "|" for word in words)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_string_is_a_line_for_sh(client):
+    result = client.run("local", "echo out; echo err >&2; exit 7")
+    assert (result.returncode, result.stdout, result.stderr) == (7, b"out\n", b"err\n")
+
+
+def test_check_makes_a_failure_an_error_with_the_output(client):
+    with pytest.raises(ssmwire.CommandFailed) as caught:
+        client.run("local", "echo out; echo err >&2; exit 7", check=True, text=True)
+    assert (caught.value.returncode, caught.value.stdout, caught.value.stderr) == (7, "out\n", "err\n")
+
+
+def test_what_a_command_had_written_before_its_timeout_is_in_the_error(client):
+    with pytest.raises(ssmwire.TimeoutExpired) as caught:
+        client.run("local", "echo so far; sleep 20", timeout=0.7)
+    assert isinstance(caught.value, TimeoutError)
+    assert (caught.value.stdout, caught.value.output, caught.value.timeout) == (b"so far\n", b"so far\n", 0.7)
+    assert caught.value.session_id
+
+
+def test_binary_output_is_exact_for_every_byte(client):
+    program = 'i=0; while [ $i -lt 256 ]; do printf "\\\\$(printf %o $i)"; i=$((i+1)); done'
+    assert client.run("local", program, binary=True, check=True).stdout == bytes(range(256))
+
+
+def test_all_of_a_large_output_arrives(client):
+    result = client.run("local", "head -c 20000000 /dev/zero | tr '\\0' x", check=True)
+    assert result.stdout == b"x" * 20_000_000
+
+
+def test_output_that_comes_at_once_is_never_missed(client):
+    assert all(client.run("local", ["echo", str(i)]).stdout == b"%d\n" % i for i in range(30))
+
+
+def test_four_threads_wait_at_the_same_time(client):
+    start = time.monotonic()
+    threads = [threading.Thread(target=client.run, args=("local", ["sleep", "0.5"])) for _ in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert time.monotonic() - start < 1.6
+
+
+def test_wrong_types_are_told(client):
+    for wrong in (5, ["a", 5], None, [b"x"]):
+        with pytest.raises(TypeError):
+            client.run("local", wrong)
+    with pytest.raises(TypeError):
+        client.run(5, ["a"])
+    with pytest.raises(ValueError, match="args"):
+        client.run("local", [])
+    with pytest.raises(ssmwire.InvalidArgument):
+        client.run("local", ["a"], timeout=-1)
+    with pytest.raises(TypeError):
+        client.run_many("local", ["a"])
+    with pytest.raises(TypeError):
+        ssmwire.Client("eu-west-1", credentials=5)
+
+
+def test_a_closed_client_starts_nothing(emulator):
+    client = ssmwire.Client(**emulator.client_options)
+    client.close()
+    client.close()
+    with pytest.raises(ssmwire.BadHandle):
+        client.run("local", ["true"])
+
+
+def test_many_targets_yield_their_results_as_they_come(client):
+    targets = ["local", "i-0123456789abcdef0"] * 5 + ["nowhere"]
+    results = list(client.run_many(targets, ["echo", "hi"], concurrency=3, text=True))
+    assert sorted(result.target for result in results) == sorted(targets)
+    for result in results:
+        if result.target == "nowhere":
+            assert isinstance(result.error, ssmwire.TargetNotConnected)
+        else:
+            assert result.result.stdout == "hi\n"
+
+
+def test_leaving_the_loop_stops_the_rest(client, emulator):
+    before = len(emulator.sessions())
+    for _ in client.run_many(["local"] * 50, ["echo"], concurrency=2):
+        break
+    assert len(emulator.sessions()) - before <= 5
+
+
+def test_it_says_whether_a_target_is_connected(client, emulator):
+    assert client.is_connected("local")
+    emulator.set_online("local", False)
+    try:
+        assert not client.is_connected("local")
+        with pytest.raises(ssmwire.TargetNotConnected):
+            client.wait_until_connected("local", timeout=0.1)
+    finally:
+        emulator.set_online("local", True)
+    client.wait_until_connected("local", timeout=5)
