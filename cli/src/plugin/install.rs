@@ -21,6 +21,7 @@ pub(crate) fn install(options: &InstallPluginOptions) -> Result<()> {
     let search: Vec<PathBuf> = std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect();
     let program = std::env::current_exe()
         .map_err(|problem| Error::new(Kind::Internal, format!("the program does not know its file: {problem}")))?;
+    check(&program)?;
     let folder = match &options.dir {
         Some(folder) => folder.clone(),
         None => default_folder(&program, &search)?,
@@ -34,6 +35,18 @@ pub(crate) fn install(options: &InstallPluginOptions) -> Result<()> {
         None => message::tell(&format!("hint: add `{}` to PATH", folder.display()), "\n"),
     }
     Ok(())
+}
+
+/// Refuses a program that only has the command inside it, as an interpreter does that runs the Python package: under the
+/// plugin's name it would be itself.
+fn check(program: &Path) -> Result<()> {
+    let name = program.file_stem().unwrap_or_default();
+    if name == PROGRAM || name == NAME {
+        return Ok(());
+    }
+    let problem = format!("`{}` is not the {PROGRAM} program, and can't be the plugin", program.display());
+    let hint = format!("install the {PROGRAM} program itself, and run `{PROGRAM} install-plugin` of that");
+    Err(Error::new(Kind::Unsupported, problem).with_hint(hint))
 }
 
 /// Returns the program's own folder, or that of the user's programs, if it is on PATH.
@@ -83,4 +96,19 @@ fn is_ours(program: &Path, link: &Path) -> bool {
 fn is_same(one: &Path, other: &Path) -> bool {
     let real = |path: &Path| path.parent().and_then(|folder| folder.canonicalize().ok());
     real(one).is_some() && real(one) == real(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_program_itself_becomes_the_plugin() {
+        for name in ["/usr/bin/ssmwire", "/usr/bin/session-manager-plugin"] {
+            assert!(check(Path::new(name)).is_ok(), "{name}");
+        }
+        for name in ["/usr/bin/python3.11", "/usr/bin/node", "/"] {
+            assert_eq!(check(Path::new(name)).expect_err(name).kind(), Kind::Unsupported);
+        }
+    }
 }
