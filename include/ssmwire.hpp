@@ -1119,6 +1119,12 @@ class run : public detail::owner<ssmwire_run> {
         detail::call call;
         return call.done(ssmwire_run_watch(handle(), ssmwire_queue{}, 0, call));
     }
+    /// Ends a run that still goes on, without waiting: its wait fails with `SSMWIRE_CANCELLED`, and what had arrived is
+    /// there.
+    returns<void> stop() const {
+        detail::call call;
+        return call.done(ssmwire_run_stop(handle(), call));
+    }
     /// Lets go of the run, without waiting.
     returns<void> close() const {
         detail::call call;

@@ -4,12 +4,12 @@ use std::ffi::{c_char, c_int};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ssmwire::{Client, Command, Error, Kind, Output, Result, Task, Via};
+use ssmwire::{Client, Command, Error, Kind, Output, Result, Stop, Task, Via};
 
 use crate::client::{ClientHandle, opening};
 use crate::error::{AGAIN, EOF, ErrorInfo, OK, Status, guard};
 use crate::handle::Operation;
-use crate::memory::{self, need, needed_text, put, room, set, slice, take, text, versioned};
+use crate::memory::{self, need, need_sized, needed_text, put, room, set, slice, take, text, versioned};
 use crate::queue::{QueueHandle, watch};
 use crate::session::SessionHandle;
 use crate::start::begin;
@@ -73,7 +73,10 @@ pub struct RunResult {
 versioned!(CommandOptions, RunResult);
 
 /// A command that runs, or has run.
-pub(crate) struct RunValue(Task<Arc<Output>>);
+pub(crate) struct RunValue {
+    task: Task<Arc<Output>>,
+    stop: Stop,
+}
 
 /// The options, in memory of our own.
 struct Request {
@@ -157,9 +160,11 @@ pub unsafe extern "C" fn ssmwire_run_start(
             request(&take(options, "options")?)?
         };
         let client = opening(client)?;
+        let stop = Stop::default();
+        let stopping = stop.clone();
         let task = Task::spawn(async move {
-            let client = client.wait().await?;
-            let mut run = client.run(request.target, request.command);
+            let client = stopping.until(client.wait()).await?;
+            let mut run = client.run(request.target, request.command).stop(stopping);
             run = run.binary(request.is_binary).check(request.is_checked);
             if let Some(timeout) = request.timeout {
                 run = run.timeout(timeout);
@@ -172,7 +177,7 @@ pub unsafe extern "C" fn ssmwire_run_start(
             }
             run.await.map(Arc::new)
         })?;
-        let id = found("run", state().runs.open(RunValue(task)))?;
+        let id = found("run", state().runs.open(RunValue { task, stop }))?;
         // SAFETY: checked above.
         unsafe { set(run, RunHandle { id }) };
         Ok(OK)
@@ -192,11 +197,15 @@ pub unsafe extern "C" fn ssmwire_run_wait(
     error: *mut ErrorInfo,
 ) -> Status {
     guard(error, || {
+        if !result.is_null() {
+            // SAFETY: the caller's struct.
+            unsafe { need_sized(result, "result")? };
+        }
         let mut info: RunResult = memory::zeroed();
         // SAFETY: null, or the caller's struct.
         unsafe { put(result, info) };
         let entry = found("run", state().runs.get(run.id))?;
-        let RunValue(task) = entry.value();
+        let RunValue { task, .. } = entry.value();
         let done = wait_for(&entry, Operation::State, timeout_ms, |cx| task.poll(cx).map(Ok))?;
         let Some(done) = done else { return Ok(AGAIN) };
         info.is_over = true;
@@ -247,7 +256,7 @@ pub unsafe extern "C" fn ssmwire_run_read(
             return Err(Error::invalid_argument(field, "can't be that"));
         }
         let entry = found("run", state().runs.get(run.id))?;
-        let Some(done) = entry.value().0.result() else { return Ok(AGAIN) };
+        let Some(done) = entry.value().task.result() else { return Ok(AGAIN) };
         let (stdout, stderr): (&[u8], &[u8]) = match &done {
             Ok(output) => (&output.stdout, &output.stderr),
             Err(failure) => failure.partial().map_or((&[], &[]), |partial| (&partial.stdout, &partial.stderr)),
@@ -279,7 +288,20 @@ pub unsafe extern "C" fn ssmwire_run_watch(
     guard(error, || watch(&*found("run", state().runs.get(run.id))?, queue, tag))
 }
 
+/// Ends a run that still goes on, and returns at once. `ssmwire_run_wait` returns `SSMWIRE_CANCELLED` soon, and what had
+/// arrived can be read. One that is over stays as it is.
+///
+/// Any thread, at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ssmwire_run_stop(run: RunHandle, error: *mut ErrorInfo) -> Status {
+    guard(error, || {
+        found("run", state().runs.get(run.id))?.value().stop.now();
+        Ok(OK)
+    })
+}
+
 /// Lets go of a run and of what it has written. One that still goes on is ended, in the background.
+/// Who wants what had arrived calls `ssmwire_run_stop` and waits for the run's end first.
 ///
 /// Any thread, at once. Whoever waits for the run in another call goes on with `SSMWIRE_BAD_HANDLE`.
 #[unsafe(no_mangle)]

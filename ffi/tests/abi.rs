@@ -78,7 +78,7 @@ fn the_examples_of_the_readme_compile() {
 
 #[test]
 fn structs_are_as_large_in_c_as_they_are_here() {
-    use ssmwire_ffi::{client, command, credentials, ecs, error, port, session, start};
+    use ssmwire_ffi::{client, command, credentials, ecs, error, event, info, port, start};
     let sizes = [
         ("attach_options", size_of::<start::AttachOptions>()),
         ("client", size_of::<client::ClientHandle>()),
@@ -87,14 +87,14 @@ fn structs_are_as_large_in_c_as_they_are_here() {
         ("credentials", size_of::<credentials::CredentialsInfo>()),
         ("ecs_exec_options", size_of::<ecs::EcsExecOptions>()),
         ("error", size_of::<error::ErrorInfo>()),
-        ("event", size_of::<session::EventInfo>()),
+        ("event", size_of::<event::EventInfo>()),
         ("forward_stats", size_of::<port::ForwardStats>()),
         ("parameter", size_of::<start::Parameter>()),
         ("port_options", size_of::<port::PortOptions>()),
         ("run_result", size_of::<command::RunResult>()),
-        ("session_info", size_of::<session::SessionInfo>()),
+        ("session_info", size_of::<info::SessionInfo>()),
         ("session_options", size_of::<start::SessionOptions>()),
-        ("session_stats", size_of::<session::SessionStats>()),
+        ("session_stats", size_of::<info::SessionStats>()),
     ];
     let assertion = |(name, size): &(&str, usize)| {
         format!("_Static_assert(sizeof(ssmwire_{name}) == {size}, \"ssmwire_{name}\");\n")
