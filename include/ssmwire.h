@@ -662,6 +662,15 @@ typedef struct {
      * For a run: makes any exit code but 0 an error, `SSMWIRE_COMMAND_FAILED`.
      */
     bool is_checked;
+    /**
+     * For a run: what the command is to read, every byte of it and then its end; NULL for no input. It is copied, and wiped
+     * at the end. The far side needs `sh`, `stty` and `dd` for it.
+     */
+    const uint8_t *input;
+    /**
+     * How many bytes.
+     */
+    size_t input_len;
 } ssmwire_command_options;
 #define SSMWIRE_COMMAND_OPTIONS_INIT SSMWIRE_INIT_(ssmwire_command_options)
 

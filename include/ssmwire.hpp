@@ -659,6 +659,9 @@ struct command {
     bool is_binary = false;
     /// For a run: makes any exit code but 0 an error, SSMWIRE_COMMAND_FAILED.
     bool is_checked = false;
+    /// For a run: what the command is to read, every byte of it and then its end; without it, no input. The far side
+    /// needs `sh`, `stty` and `dd` for it.
+    std::optional<std::string> input{};
 
     /// Nothing yet.
     command() = default;
@@ -1468,6 +1471,10 @@ class client : public detail::owner<ssmwire_client> {
         made.run_timeout_ms = detail::option(command.run_timeout);
         made.is_binary = command.is_binary;
         made.is_checked = command.is_checked;
+        if (command.input) {
+            made.input = reinterpret_cast<const std::uint8_t *>(command.input->data());
+            made.input_len = command.input->size();
+        }
         const ssmwire_status status = texts.check(call.told());
         return status == SSMWIRE_OK ? function(handle(), &made, &started, call) : status;
     }

@@ -48,6 +48,11 @@ pub struct CommandOptions {
     pub is_binary: bool,
     /// For a run: makes any exit code but 0 an error, `SSMWIRE_COMMAND_FAILED`.
     pub is_checked: bool,
+    /// For a run: what the command is to read, every byte of it and then its end; NULL for no input. It is copied, and wiped
+    /// at the end. The far side needs `sh`, `stty` and `dd` for it.
+    pub input: *const u8,
+    /// How many bytes.
+    pub input_len: usize,
 }
 
 /// What a run came to. Begin with `SSMWIRE_RUN_RESULT_INIT`.
@@ -87,6 +92,7 @@ struct Request {
     timeout: Option<Duration>,
     is_binary: bool,
     is_checked: bool,
+    input: Option<Vec<u8>>,
 }
 
 /// Starts a command without a terminal, and returns at once. The session's `stdio` is its standard output, `stderr` its
@@ -109,6 +115,9 @@ pub unsafe extern "C" fn ssmwire_command_start(
             set(session, SessionHandle { id: 0 });
             request(&take(options, "options")?)?
         };
+        if request.input.is_some() {
+            return Err(Error::invalid_argument("input", "is for a run only"));
+        }
         let started = begin(client, async move |client: Client| {
             let mut command = client.command(request.target, request.command);
             if let Some(name) = request.document {
@@ -168,6 +177,9 @@ pub unsafe extern "C" fn ssmwire_run_start(
             run = run.binary(request.is_binary).check(request.is_checked);
             if let Some(timeout) = request.timeout {
                 run = run.timeout(timeout);
+            }
+            if let Some(input) = request.input {
+                run = run.input(input);
             }
             if let Some(name) = request.document {
                 run = run.document(name);
@@ -336,6 +348,10 @@ unsafe fn request(options: &CommandOptions) -> Result<Request> {
                 ));
             }
         };
+        let input = match slice(options.input, options.input_len, "input")? {
+            [] if options.input.is_null() => None,
+            bytes => Some(bytes),
+        };
         Ok(Request {
             target: needed_text(options.target, "target")?.to_owned(),
             command,
@@ -344,6 +360,7 @@ unsafe fn request(options: &CommandOptions) -> Result<Request> {
             timeout: u64::try_from(options.run_timeout_ms).ok().filter(|ms| *ms > 0).map(Duration::from_millis),
             is_binary: options.is_binary,
             is_checked: options.is_checked,
+            input: input.map(<[u8]>::to_vec),
         })
     }
 }

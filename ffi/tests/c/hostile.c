@@ -105,6 +105,14 @@ static void lengths(void) {
     command.arguments = &argument;
     command.arguments_len = SIZE_MAX;
     CHECK_STATUS(WRONG, ssmwire_run_start(client, &command, &none, NULL));
+    command.arguments_len = 1;
+    command.input_len = 1;
+    CHECK_STATUS(WRONG, ssmwire_run_start(client, &command, &none, NULL));
+    command.input = bytes;
+    command.input_len = SIZE_MAX;
+    CHECK_STATUS(WRONG, ssmwire_run_start(client, &command, &none, NULL));
+    command.input_len = 1;
+    CHECK_STATUS(WRONG, ssmwire_command_start(client, &command, &other, NULL));
     CHECK(other.id == 0 && none.id == 0);
 }
 

@@ -39,6 +39,11 @@ static void run(const ssmwire::client &client) {
     MUST(run.close());
     MUST(run.close());
 
+    /* It reads what it is given. */
+    command = ssmwire::command::shell("cat; echo end");
+    command.input = "given ";
+    CHECK(MUST(client.run(TARGET, command)).out == "given end\n");
+
     /* One that is stopped leaves what had arrived. */
     auto stopped = MUST(client.start_run(TARGET, ssmwire::command::shell("echo begun; sleep 600")));
     FAILS(SSMWIRE_TIMEOUT, stopped.wait(1500ms));
