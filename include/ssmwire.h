@@ -306,7 +306,8 @@ typedef struct {
      */
     const char *ca_bundle;
     /**
-     * The proxy for everything, `http://user:password@host:port`, in place of what HTTPS_PROXY says.
+     * The proxy for everything, `http://HOST:PORT`, with `USER:PASSWORD@` before the host if it asks for them; in place of
+     * what HTTPS_PROXY says.
      */
     const char *proxy;
     /**
@@ -849,7 +850,8 @@ const char *ssmwire_status_name(ssmwire_status status);
 
 /**
  * Ends everything: closes all handles, ends the sessions on the service, and ends the library's threads. Whoever waits
- * in another call goes on with `SSMWIRE_BAD_HANDLE`. After it the library can be unloaded, or used again.
+ * in another call goes on with `SSMWIRE_BAD_HANDLE`. After it the library can be used again, or unloaded; it leaves memory
+ * once the threads have ended that have called it, and about a hundred kilobytes of its own stay behind.
  *
  * Any thread but that of a callback. Waits as `timeout_ms` says, in all; with 0 next to not at all, so that sessions are
  * not told. `SSMWIRE_TIMEOUT` if something was not done by then, and is cut off.

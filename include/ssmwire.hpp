@@ -551,7 +551,8 @@ struct client_options {
     std::string ecs_endpoint{};
     /// A PEM file of trusted certificates, in place of AWS_CA_BUNDLE or the system's.
     std::string ca_bundle{};
-    /// The proxy for everything, `http://user:password@host:port`, in place of what HTTPS_PROXY says.
+    /// The proxy for everything, `http://HOST:PORT`, with `USER:PASSWORD@` before the host if it asks for them; in
+    /// place of what HTTPS_PROXY says.
     std::string proxy{};
     /// Turns the check of the server's certificate off. Anybody on the way can read and change everything then.
     bool skip_tls_verification = false;

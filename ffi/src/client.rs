@@ -53,7 +53,8 @@ pub struct ClientOptions {
     pub ecs_endpoint: *const c_char,
     /// A PEM file of trusted certificates, in place of AWS_CA_BUNDLE or the system's.
     pub ca_bundle: *const c_char,
-    /// The proxy for everything, `http://user:password@host:port`, in place of what HTTPS_PROXY says.
+    /// The proxy for everything, `http://HOST:PORT`, with `USER:PASSWORD@` before the host if it asks for them; in place of
+    /// what HTTPS_PROXY says.
     pub proxy: *const c_char,
     /// Turns the check of the server's certificate off. Anybody on the way can read and change everything then.
     pub skip_tls_verification: bool,

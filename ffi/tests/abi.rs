@@ -131,3 +131,17 @@ fn the_header_is_clean_in_c_and_cxx_and_every_macro_of_it_works() {
     compile(&["cc", "-std=c11", "-x", "c"], &program);
     compile(&["c++", "-std=c++17", "-x", "c++"], &program.replace("main(void)", "main()"));
 }
+
+/// What another compiler has to say, with all that it can say but what is of no use in a header. Left out without it.
+#[test]
+fn the_header_is_clean_for_a_compiler_that_warns_of_everything() {
+    if Command::new("clang").arg("--version").output().is_err() {
+        return;
+    }
+    // How structs are padded, and what older dialects lack.
+    let without = ["-Weverything", "-Wno-padded", "-Wno-c++98-compat", "-Wno-c++98-compat-pedantic"];
+    for language in [["-x", "c", "-std=c99"], ["-x", "c", "-std=c11"], ["-x", "c++", "-std=c++17"]] {
+        let words: Vec<&str> = ["clang"].into_iter().chain(language).chain(without).collect();
+        compile(&words, "#include <ssmwire.h>\nint main(void) { return SSMWIRE_OK; }\n");
+    }
+}

@@ -225,8 +225,9 @@ macro_rules! programs {
     };
 }
 
+// `unload` is here alone: what the library keeps for as long as the process lives is a leak once it is gone.
 programs! { plain C Plain [cfg(unix)] smoke poll threads misuse hostile abandoned poor unload fork callbacks gone many }
-programs! { address C Address [cfg(unix)] smoke poll threads misuse hostile abandoned poor unload fork callbacks gone }
+programs! { address C Address [cfg(unix)] smoke poll threads misuse hostile abandoned poor fork callbacks gone }
 // Without `fork`: a child of several threads can start none of its own under this sanitizer.
 programs! { thread C Thread [cfg(unix)] smoke poll threads misuse abandoned callbacks }
 programs! { valgrind C Valgrind [ignore = "`make c-test` installs valgrind, and runs it"] smoke poll threads misuse hostile abandoned callbacks }
