@@ -36,6 +36,10 @@ pub(crate) fn wait_for<T, R>(
     }
     let mut parked = None;
     let waited = wait::block(deadline(timeout_ms), |cx| {
+        // Before it is tried: a close may have come to its end already, which would look like the session's own.
+        if entry.is_closed() {
+            return Poll::Ready(Err(closed_meanwhile()));
+        }
         if let Poll::Ready(result) = poll(cx) {
             return Poll::Ready(result);
         }
