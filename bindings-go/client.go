@@ -124,6 +124,27 @@ func New(config Config) (*Client, error) {
 	return made, nil
 }
 
+// Ready waits until the AWS configuration is read, and tells what is wrong with it. Credentials are not asked for.
+func (c *Client) Ready(ctx context.Context) error {
+	// Nothing watches a client, and reading a few files takes no time that would be worth it.
+	const step = 5 * time.Millisecond
+	ticks := time.NewTicker(step)
+	defer ticks.Stop()
+	for {
+		if ctx.Err() != nil {
+			return gaveUp(ctx, "wait for a client")
+		}
+		info := newInfo()
+		if ended := C.ssmwire_client_ready(c.client(), 0, &info); ended != C.SSMWIRE_AGAIN {
+			return failure(ended, &info)
+		}
+		select {
+		case <-ctx.Done():
+		case <-ticks.C:
+		}
+	}
+}
+
 // Close ends all of the client's sessions on the service, and waits until they are told, which Config.CloseTimeout bounds.
 // Those that were closed before are waited for, too.
 func (c *Client) Close() error {

@@ -159,3 +159,18 @@ func TestTheLibraryIsShutDownAndUsedAgain(t *testing.T) {
 		t.Error("no version")
 	}
 }
+
+func TestReadyTellsWhatIsWrongWithTheConfiguration(t *testing.T) {
+	noError(t, newClient(t).Ready(soon(t)))
+	client, err := ssmwire.New(ssmwire.Config{Profile: "there-is-no-such-profile"})
+	noError(t, err)
+	defer client.Close()
+	if err = client.Ready(soon(t)); !errors.Is(err, ssmwire.ErrInvalidArgument) {
+		t.Error(err)
+	}
+	over, stop := context.WithCancel(context.Background())
+	stop()
+	if err = client.Ready(over); !errors.Is(err, ssmwire.ErrCancelled) || !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}

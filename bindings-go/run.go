@@ -17,6 +17,7 @@ type Cmd struct {
 	Document  string   // the session document; AWS-StartNonInteractiveCommand by default, and for Run then the default shell
 	Reason    string   // why, for the audit log
 	IsBinary  bool     // for Run: output that is exact for every byte, not for text only; the far side needs base64
+	Input     []byte   // for Run: what the command reads, and then its end; nil for no input; the far side needs sh, stty and dd
 }
 
 // Command returns what runs a program.
@@ -47,7 +48,7 @@ func (e *ExitError) Error() string { return "exit code " + strconv.Itoa(e.Code) 
 // Unwrap returns ErrCommandFailed.
 func (e *ExitError) Unwrap() error { return ErrCommandFailed }
 
-// grace is how long the library may take to say what a run has come to whose deadline has passed.
+// grace is how long the library may take to say what a run has come to whose context is over.
 const grace = 2 * time.Second
 
 var runKind = handleKind{
@@ -59,8 +60,8 @@ var runKind = handleKind{
 }
 
 // Run runs a command to its end, by whichever way the target allows, and at most once. An exit code other than 0 is an
-// [*ExitError]. The output is there in any case: of a command that was ended by the context's deadline, and of a session
-// that has failed, what had arrived. Only a run that is cancelled has none. A command whose context is over is ended.
+// [*ExitError]. The output is there in any case: of a command that was ended by its context, and of a session that has failed,
+// what had arrived. A command whose context is over is ended.
 func (c *Client) Run(ctx context.Context, target string, command Cmd) (*Output, error) {
 	nothing := &Output{ExitCode: -1}
 	var copies texts
@@ -88,8 +89,9 @@ func (c *Client) Run(ctx context.Context, target string, command Cmd) (*Output, 
 	result := C.ssmwire_run_result{size: C.sizeof_ssmwire_run_result}
 	wait := func(info *C.ssmwire_error) status { return C.ssmwire_run_wait(id, 0, &result, info) }
 	_, err = h.until(ctx, opState, "run a command", wait)
-	if ctx.Err() == context.DeadlineExceeded && !bool(result.is_over) {
-		// The run has the same deadline, and is about to tell what had arrived.
+	if ctx.Err() != nil && !bool(result.is_over) {
+		// A run that has the same deadline ends by itself. It is about to tell what had arrived.
+		C.ssmwire_run_stop(id, nil)
 		soon, stop := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer stop()
 		_, _ = h.until(soon, opState, "run a command", wait)
@@ -148,5 +150,7 @@ func (command *Cmd) options(target string, copies *texts) C.ssmwire_command_opti
 		document:      copies.of("Document", command.Document),
 		reason:        copies.of("Reason", command.Reason),
 		is_binary:     C.bool(command.IsBinary),
+		input:         copies.bytes(command.Input),
+		input_len:     C.size_t(len(command.Input)),
 	}
 }

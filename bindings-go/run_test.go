@@ -49,6 +49,23 @@ func TestRunCarriesEveryByte(t *testing.T) {
 	}
 }
 
+func TestRunGivesACommandItsInput(t *testing.T) {
+	client := newClient(t)
+	command := ssmwire.Line("cat; echo end")
+	command.IsBinary = true
+	for _, input := range []string{"a\x00\x03\xff", ""} {
+		command.Input = []byte(input)
+		out, err := client.Run(soon(t), target, command)
+		noError(t, err)
+		if string(out.Stdout) != input+"end\n" {
+			t.Errorf("%q", out.Stdout)
+		}
+	}
+	if _, err := client.Start(soon(t), target, command); !errors.Is(err, ssmwire.ErrInvalidArgument) {
+		t.Error(err)
+	}
+}
+
 func TestADeadlineEndsARunAndLeavesWhatHadArrived(t *testing.T) {
 	client := newClient(t)
 	ctx, stop := context.WithTimeout(context.Background(), 3*time.Second)
@@ -62,14 +79,17 @@ func TestADeadlineEndsARunAndLeavesWhatHadArrived(t *testing.T) {
 	}
 }
 
-func TestACancelledRunIsEnded(t *testing.T) {
+func TestACancelledRunIsEndedAndLeavesWhatHadArrived(t *testing.T) {
 	client := newClient(t)
 	ctx, stop := context.WithCancel(context.Background())
-	time.AfterFunc(500*time.Millisecond, stop)
+	time.AfterFunc(2*time.Second, stop)
 	started := time.Now()
-	_, err := client.Run(ctx, target, ssmwire.Command("sleep", "600"))
+	out, err := client.Run(ctx, target, ssmwire.Line("echo begun; echo warned >&2; exec sleep 600"))
 	if !errors.Is(err, ssmwire.ErrCancelled) || !errors.Is(err, context.Canceled) || time.Since(started) > patience/2 {
 		t.Fatal(err)
+	}
+	if string(out.Stdout) != "begun\n" || string(out.Stderr) != "warned\n" || out.ExitCode != -1 {
+		t.Errorf("%+v", out)
 	}
 	eventually(t, "the session ends", func() bool { return activeSessions(t) == 0 })
 }

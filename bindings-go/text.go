@@ -11,6 +11,7 @@ import (
 // texts are copies for the library of what a caller passes, until the call has returned.
 type texts struct {
 	copies []*C.char
+	blocks [][]byte
 	arrays []unsafe.Pointer
 	err    error
 }
@@ -32,6 +33,20 @@ func (t *texts) exact(name, text string) *C.char {
 	copied := C.CString(text)
 	t.copies = append(t.copies, copied)
 	return copied
+}
+
+// bytes copies bytes, of which there may be none; nil is none at all.
+func (t *texts) bytes(values []byte) *C.uint8_t {
+	if values == nil {
+		return nil
+	}
+	// Room for one at least: an empty input is not the same as no input.
+	memory := C.malloc(C.size_t(max(len(values), 1)))
+	t.arrays = append(t.arrays, memory)
+	block := unsafe.Slice((*byte)(memory), len(values))
+	copy(block, values)
+	t.blocks = append(t.blocks, block)
+	return (*C.uint8_t)(memory)
 }
 
 // list copies a list of texts.
@@ -69,8 +84,11 @@ func (t *texts) parameters(values map[string][]string) (*C.ssmwire_parameter, C.
 	return (*C.ssmwire_parameter)(memory), C.size_t(count)
 }
 
-// free wipes and frees the copies: keys are among them.
+// free wipes and frees the copies: keys are among them, and what commands read.
 func (t *texts) free() {
+	for _, block := range t.blocks {
+		clear(block)
+	}
 	for _, copied := range t.copies {
 		C.ssmwirego_wipe(copied)
 	}

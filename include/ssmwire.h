@@ -9,7 +9,8 @@
  * Memory. What a call is given it borrows until it returns. What it gives is copied into memory of the caller. So there
  * is nothing to free. Texts are UTF-8 and end with a zero byte. Structs begin with their size, as SSMWIRE_…_INIT sets it:
  * later versions add fields at the end, and a program that was built before still works. Zero is the default of every
- * option.
+ * option; a program that sets an option which this version of the library does not have yet is told so, with
+ * SSMWIRE_INVALID_ARGUMENT.
  *
  * Handles. What lives longer than a call is a 64-bit id in a struct of its own, which is copied like a number. An id that
  * was closed, was never opened or is of another kind is found out: SSMWIRE_BAD_HANDLE. A handle may be used by any thread
@@ -305,7 +306,8 @@ typedef struct {
      */
     const char *ca_bundle;
     /**
-     * The proxy for everything, `http://user:password@host:port`, in place of what HTTPS_PROXY says.
+     * The proxy for everything, `http://HOST:PORT`, with `USER:PASSWORD@` before the host if it asks for them; in place of
+     * what HTTPS_PROXY says.
      */
     const char *proxy;
     /**
@@ -507,27 +509,14 @@ typedef struct {
 } ssmwire_stream;
 
 /**
- * Something that has happened. Begin with `SSMWIRE_EVENT_INIT`.
+ * A queue of tags that say what can go on.
  */
 typedef struct {
     /**
-     * The size of this struct, as the caller knows it.
+     * 0 is none.
      */
-    size_t size;
-    /**
-     * One of `SSMWIRE_EVENT_…`.
-     */
-    int32_t kind;
-    /**
-     * The status that says why a forward's connection has failed; else 0.
-     */
-    ssmwire_status status;
-    /**
-     * The agent's message, or what went wrong.
-     */
-    char text[1024];
-} ssmwire_event;
-#define SSMWIRE_EVENT_INIT SSMWIRE_INIT_(ssmwire_event)
+    uint64_t id;
+} ssmwire_queue;
 
 /**
  * What is known of a session. Begin with `SSMWIRE_SESSION_INFO_INIT`.
@@ -608,14 +597,27 @@ typedef struct {
 #define SSMWIRE_SESSION_STATS_INIT SSMWIRE_INIT_(ssmwire_session_stats)
 
 /**
- * A queue of tags that say what can go on.
+ * Something that has happened. Begin with `SSMWIRE_EVENT_INIT`.
  */
 typedef struct {
     /**
-     * 0 is none.
+     * The size of this struct, as the caller knows it.
      */
-    uint64_t id;
-} ssmwire_queue;
+    size_t size;
+    /**
+     * One of `SSMWIRE_EVENT_…`.
+     */
+    int32_t kind;
+    /**
+     * The status that says why a forward's connection has failed; else 0.
+     */
+    ssmwire_status status;
+    /**
+     * The agent's message, or what went wrong.
+     */
+    char text[1024];
+} ssmwire_event;
+#define SSMWIRE_EVENT_INIT SSMWIRE_INIT_(ssmwire_event)
 
 /**
  * What to run. Begin with `SSMWIRE_COMMAND_OPTIONS_INIT`.
@@ -661,6 +663,15 @@ typedef struct {
      * For a run: makes any exit code but 0 an error, `SSMWIRE_COMMAND_FAILED`.
      */
     bool is_checked;
+    /**
+     * For a run: what the command is to read, every byte of it and then its end; NULL for no input. It is copied, and wiped
+     * at the end. The far side needs `sh`, `stty` and `dd` for it.
+     */
+    const uint8_t *input;
+    /**
+     * How many bytes.
+     */
+    size_t input_len;
 } ssmwire_command_options;
 #define SSMWIRE_COMMAND_OPTIONS_INIT SSMWIRE_INIT_(ssmwire_command_options)
 
@@ -839,7 +850,8 @@ const char *ssmwire_status_name(ssmwire_status status);
 
 /**
  * Ends everything: closes all handles, ends the sessions on the service, and ends the library's threads. Whoever waits
- * in another call goes on with `SSMWIRE_BAD_HANDLE`. After it the library can be unloaded, or used again.
+ * in another call goes on with `SSMWIRE_BAD_HANDLE`. After it the library can be used again, or unloaded; it leaves memory
+ * once the threads have ended that have called it, and about a hundred kilobytes of its own stay behind.
  *
  * Any thread but that of a callback. Waits as `timeout_ms` says, in all; with 0 next to not at all, so that sessions are
  * not told. `SSMWIRE_TIMEOUT` if something was not done by then, and is cut off.
@@ -876,6 +888,10 @@ ssmwire_status ssmwire_client_ready(ssmwire_client client, int64_t timeout_ms, s
  * Closes a client, and ends all of its sessions on the service. Handles of its sessions and streams stay the caller's
  * to close. When this returns, its credentials function does not run and won't.
  *
+ * All of it ends within `close_timeout_ms`, and the service hears of 32 sessions at a time. Of very many, or on a busy
+ * machine, it may not hear of all by then; the others it ends when they have been idle for as long as it allows. A
+ * thousand sessions take about a second. Who has more sets a longer `close_timeout_ms`.
+ *
  * Any thread. Waits as `timeout_ms` says for the sessions' end; with 0, and after `SSMWIRE_TIMEOUT`, they end in the
  * background. The handle is gone in any case.
  */
@@ -883,7 +899,8 @@ ssmwire_status ssmwire_client_close(ssmwire_client client, int64_t timeout_ms, s
 
 /**
  * Answers a request for credentials. A request that was answered before, or that nobody waits for any more, is
- * `SSMWIRE_BAD_HANDLE`; nothing is wrong then.
+ * `SSMWIRE_BAD_HANDLE`; nothing is wrong then. `SSMWIRE_INVALID_ARGUMENT` if a key is missing or empty; the request still
+ * waits for its answer then.
  *
  * Any thread, at once.
  */
@@ -1006,14 +1023,22 @@ ssmwire_status ssmwire_session_exit_code(ssmwire_session session,
                                          ssmwire_error *error);
 
 /**
- * Waits for the next event: a message of the agent, a lost connection, its return. `SSMWIRE_EOF` after the session's
- * end. Of events that nobody fetches 64 are kept.
+ * Queues `tag` in `queue` whenever a call for this session that has returned `SSMWIRE_AGAIN` can go on, and once now.
+ * A queue of id 0 ends that. One queue for each session, the last.
  *
- * Any thread; one at a time for each session, else `SSMWIRE_BUSY`. Waits as `timeout_ms` says.
+ * Any thread, at once.
  */
-ssmwire_status ssmwire_session_event(ssmwire_session session,
+ssmwire_status ssmwire_session_watch(ssmwire_session session, ssmwire_queue queue, uint64_t tag, ssmwire_error *error);
+
+/**
+ * Ends a session on the service, after what was written is acknowledged, and closes its handle. Unread output is let go.
+ * Its streams end; their handles stay the caller's to close.
+ *
+ * Any thread. Waits as `timeout_ms` says for the end; with 0, and after `SSMWIRE_TIMEOUT`, it comes in the background.
+ * The handle is gone in any case. Whoever waits in another call for the session goes on with `SSMWIRE_BAD_HANDLE`.
+ */
+ssmwire_status ssmwire_session_close(ssmwire_session session,
                                      int64_t timeout_ms,
-                                     ssmwire_event *event,
                                      ssmwire_error *error);
 
 /**
@@ -1031,22 +1056,14 @@ ssmwire_status ssmwire_session_get_info(ssmwire_session session, ssmwire_session
 ssmwire_status ssmwire_session_get_stats(ssmwire_session session, ssmwire_session_stats *stats, ssmwire_error *error);
 
 /**
- * Queues `tag` in `queue` whenever a call for this session that has returned `SSMWIRE_AGAIN` can go on, and once now.
- * A queue of id 0 ends that. One queue for each session, the last.
+ * Waits for the next event: a message of the agent, a lost connection, its return. `SSMWIRE_EOF` after the session's
+ * end. Of events that nobody fetches 64 are kept.
  *
- * Any thread, at once.
+ * Any thread; one at a time for each session, else `SSMWIRE_BUSY`. Waits as `timeout_ms` says.
  */
-ssmwire_status ssmwire_session_watch(ssmwire_session session, ssmwire_queue queue, uint64_t tag, ssmwire_error *error);
-
-/**
- * Ends a session on the service, after what was written is acknowledged, and closes its handle. Unread output is let go.
- * Its streams end; their handles stay the caller's to close.
- *
- * Any thread. Waits as `timeout_ms` says for the end; with 0, and after `SSMWIRE_TIMEOUT`, it comes in the background.
- * The handle is gone in any case. Whoever waits in another call for the session goes on with `SSMWIRE_BAD_HANDLE`.
- */
-ssmwire_status ssmwire_session_close(ssmwire_session session,
+ssmwire_status ssmwire_session_event(ssmwire_session session,
                                      int64_t timeout_ms,
+                                     ssmwire_event *event,
                                      ssmwire_error *error);
 
 /**
@@ -1124,7 +1141,16 @@ ssmwire_status ssmwire_run_read(ssmwire_run run,
 ssmwire_status ssmwire_run_watch(ssmwire_run run, ssmwire_queue queue, uint64_t tag, ssmwire_error *error);
 
 /**
+ * Ends a run that still goes on, and returns at once. `ssmwire_run_wait` returns `SSMWIRE_CANCELLED` soon, and what had
+ * arrived can be read. One that is over stays as it is.
+ *
+ * Any thread, at once.
+ */
+ssmwire_status ssmwire_run_stop(ssmwire_run run, ssmwire_error *error);
+
+/**
  * Lets go of a run and of what it has written. One that still goes on is ended, in the background.
+ * Who wants what had arrived calls `ssmwire_run_stop` and waits for the run's end first.
  *
  * Any thread, at once. Whoever waits for the run in another call goes on with `SSMWIRE_BAD_HANDLE`.
  */

@@ -551,7 +551,8 @@ struct client_options {
     std::string ecs_endpoint{};
     /// A PEM file of trusted certificates, in place of AWS_CA_BUNDLE or the system's.
     std::string ca_bundle{};
-    /// The proxy for everything, `http://user:password@host:port`, in place of what HTTPS_PROXY says.
+    /// The proxy for everything, `http://HOST:PORT`, with `USER:PASSWORD@` before the host if it asks for them; in
+    /// place of what HTTPS_PROXY says.
     std::string proxy{};
     /// Turns the check of the server's certificate off. Anybody on the way can read and change everything then.
     bool skip_tls_verification = false;
@@ -659,6 +660,9 @@ struct command {
     bool is_binary = false;
     /// For a run: makes any exit code but 0 an error, SSMWIRE_COMMAND_FAILED.
     bool is_checked = false;
+    /// For a run: what the command is to read, every byte of it and then its end; without it, no input. The far side
+    /// needs `sh`, `stty` and `dd` for it.
+    std::optional<std::string> input{};
 
     /// Nothing yet.
     command() = default;
@@ -1119,6 +1123,12 @@ class run : public detail::owner<ssmwire_run> {
         detail::call call;
         return call.done(ssmwire_run_watch(handle(), ssmwire_queue{}, 0, call));
     }
+    /// Ends a run that still goes on, without waiting: its wait fails with `SSMWIRE_CANCELLED`, and what had arrived is
+    /// there.
+    returns<void> stop() const {
+        detail::call call;
+        return call.done(ssmwire_run_stop(handle(), call));
+    }
     /// Lets go of the run, without waiting.
     returns<void> close() const {
         detail::call call;
@@ -1462,6 +1472,10 @@ class client : public detail::owner<ssmwire_client> {
         made.run_timeout_ms = detail::option(command.run_timeout);
         made.is_binary = command.is_binary;
         made.is_checked = command.is_checked;
+        if (command.input) {
+            made.input = reinterpret_cast<const std::uint8_t *>(command.input->data());
+            made.input_len = command.input->size();
+        }
         const ssmwire_status status = texts.check(call.told());
         return status == SSMWIRE_OK ? function(handle(), &made, &started, call) : status;
     }

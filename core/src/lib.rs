@@ -60,6 +60,8 @@ mod shared;
 #[cfg(feature = "net")]
 mod shell;
 #[cfg(feature = "net")]
+mod stop;
+#[cfg(feature = "net")]
 mod stream;
 #[cfg(feature = "net")]
 mod task;
@@ -91,6 +93,8 @@ pub use secret::Secret;
 pub use session::{Event, Session};
 #[cfg(feature = "net")]
 pub use shell::{Shell, ShellBuilder};
+#[cfg(feature = "net")]
+pub use stop::Stop;
 #[cfg(feature = "net")]
 pub use stream::ByteStream;
 #[cfg(feature = "net")]

@@ -10,6 +10,7 @@ use crate::envelope::{Contents, Envelope};
 use crate::proto::version::AGENT_SEPARATE_OUTPUT_AFTER;
 use crate::secret::SecretBytes;
 use crate::session::Session;
+use crate::stop::Stop;
 use crate::stream::ByteStream;
 use crate::{Error, Kind, Partial, Phase, Result, StartSession, clock};
 
@@ -51,6 +52,7 @@ pub struct RunBuilder {
     target: String,
     command: Command,
     timeout: Option<Duration>,
+    stop: Option<Stop>,
     is_binary: bool,
     is_checked: bool,
     input: Option<SecretBytes>,
@@ -65,6 +67,7 @@ impl RunBuilder {
             target,
             command,
             timeout: None,
+            stop: None,
             is_binary: false,
             is_checked: false,
             input: None,
@@ -78,6 +81,13 @@ impl RunBuilder {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Ends the run when `stop` says so, with [`Kind::Cancelled`] and, in [`Error::partial`], what had arrived.
+    #[must_use]
+    pub fn stop(mut self, stop: Stop) -> Self {
+        self.stop = Some(stop);
         self
     }
 
@@ -126,7 +136,13 @@ impl RunBuilder {
 
     async fn run(self) -> Result<Output> {
         let mut received = Received::default();
-        let work = self.execute(&mut received);
+        let work = async {
+            let work = self.execute(&mut received);
+            match &self.stop {
+                Some(stop) => stop.until(work).await,
+                None => work.await,
+            }
+        };
         let result = match self.timeout {
             None => work.await,
             Some(timeout) => match self.client.within(timeout, work).await {

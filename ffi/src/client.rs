@@ -4,13 +4,13 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ssmwire::{Client, ClientBuilder, Credentials, Endpoints, Error, Kind, Result, Secret, Task, Timeouts};
+use ssmwire::{Client, ClientBuilder, Endpoints, Error, Kind, Result, Task, Timeouts};
 
 use crate::calls::{CallerContext, CredentialsSource};
-use crate::credentials::{self, CredentialsFn};
+use crate::credentials::{self, CredentialsFn, CredentialsInfo};
 use crate::error::{AGAIN, ErrorInfo, OK, Status, guard};
 use crate::handle::Operation;
-use crate::memory::{need, needed_text, set, take, text, versioned};
+use crate::memory::{need, set, take, text, versioned, zeroed};
 use crate::state::{found, state};
 use crate::waiting::{wait_for, wait_for_end};
 
@@ -53,7 +53,8 @@ pub struct ClientOptions {
     pub ecs_endpoint: *const c_char,
     /// A PEM file of trusted certificates, in place of AWS_CA_BUNDLE or the system's.
     pub ca_bundle: *const c_char,
-    /// The proxy for everything, `http://user:password@host:port`, in place of what HTTPS_PROXY says.
+    /// The proxy for everything, `http://HOST:PORT`, with `USER:PASSWORD@` before the host if it asks for them; in place of
+    /// what HTTPS_PROXY says.
     pub proxy: *const c_char,
     /// Turns the check of the server's certificate off. Anybody on the way can read and change everything then.
     pub skip_tls_verification: bool,
@@ -157,6 +158,10 @@ pub unsafe extern "C" fn ssmwire_client_ready(client: ClientHandle, timeout_ms: 
 /// Closes a client, and ends all of its sessions on the service. Handles of its sessions and streams stay the caller's
 /// to close. When this returns, its credentials function does not run and won't.
 ///
+/// All of it ends within `close_timeout_ms`, and the service hears of 32 sessions at a time. Of very many, or on a busy
+/// machine, it may not hear of all by then; the others it ends when they have been idle for as long as it allows. A
+/// thousand sessions take about a second. Who has more sets a longer `close_timeout_ms`.
+///
 /// Any thread. Waits as `timeout_ms` says for the sessions' end; with 0, and after `SSMWIRE_TIMEOUT`, they end in the
 /// background. The handle is gone in any case.
 #[unsafe(no_mangle)]
@@ -176,6 +181,8 @@ pub(crate) fn opening(client: ClientHandle) -> Result<Task<Client>> {
 /// # Safety
 /// The pointers are null or texts.
 unsafe fn builder(options: &ClientOptions) -> Result<(ClientBuilder, Option<Arc<CredentialsSource>>)> {
+    let keys = [options.access_key_id, options.secret_access_key, options.session_token];
+    let has_keys = keys.iter().any(|key| !key.is_null());
     let mut builder = Client::builder().timeouts(timeouts(options)?).verify_tls(!options.skip_tls_verification);
     // SAFETY: the caller's promise.
     unsafe {
@@ -198,18 +205,16 @@ unsafe fn builder(options: &ClientOptions) -> Result<(ClientBuilder, Option<Arc<
         if let Some(url) = text(options.proxy, "proxy")? {
             builder = builder.proxy(url);
         }
-        if !options.access_key_id.is_null() || !options.secret_access_key.is_null() {
-            builder = builder.credentials(Credentials {
-                access_key_id: needed_text(options.access_key_id, "access_key_id")?.to_owned(),
-                secret_access_key: Secret::from(needed_text(options.secret_access_key, "secret_access_key")?),
-                session_token: text(options.session_token, "session_token")?.map(Secret::from),
-                expires_at: None,
-            });
+        if has_keys {
+            let mut keys: CredentialsInfo = zeroed();
+            (keys.access_key_id, keys.secret_access_key) = (options.access_key_id, options.secret_access_key);
+            keys.session_token = options.session_token;
+            builder = builder.credentials(credentials::read(&keys)?);
         }
     }
     let mut source = None;
     if options.credentials.is_some() {
-        if !options.access_key_id.is_null() {
+        if has_keys {
             return Err(Error::invalid_argument("credentials", "and keys are given; one of them is enough"));
         }
         let context = CallerContext(options.credentials_context);

@@ -4,12 +4,12 @@ use std::ffi::{c_char, c_int};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ssmwire::{Client, Command, Error, Kind, Output, Result, Task, Via};
+use ssmwire::{Client, Command, Error, Kind, Output, Result, Stop, Task, Via};
 
 use crate::client::{ClientHandle, opening};
 use crate::error::{AGAIN, EOF, ErrorInfo, OK, Status, guard};
 use crate::handle::Operation;
-use crate::memory::{self, need, needed_text, put, room, set, slice, take, text, versioned};
+use crate::memory::{self, need, need_sized, needed_text, put, room, set, slice, take, text, versioned};
 use crate::queue::{QueueHandle, watch};
 use crate::session::SessionHandle;
 use crate::start::begin;
@@ -48,6 +48,11 @@ pub struct CommandOptions {
     pub is_binary: bool,
     /// For a run: makes any exit code but 0 an error, `SSMWIRE_COMMAND_FAILED`.
     pub is_checked: bool,
+    /// For a run: what the command is to read, every byte of it and then its end; NULL for no input. It is copied, and wiped
+    /// at the end. The far side needs `sh`, `stty` and `dd` for it.
+    pub input: *const u8,
+    /// How many bytes.
+    pub input_len: usize,
 }
 
 /// What a run came to. Begin with `SSMWIRE_RUN_RESULT_INIT`.
@@ -73,7 +78,10 @@ pub struct RunResult {
 versioned!(CommandOptions, RunResult);
 
 /// A command that runs, or has run.
-pub(crate) struct RunValue(Task<Arc<Output>>);
+pub(crate) struct RunValue {
+    task: Task<Arc<Output>>,
+    stop: Stop,
+}
 
 /// The options, in memory of our own.
 struct Request {
@@ -84,6 +92,7 @@ struct Request {
     timeout: Option<Duration>,
     is_binary: bool,
     is_checked: bool,
+    input: Option<Vec<u8>>,
 }
 
 /// Starts a command without a terminal, and returns at once. The session's `stdio` is its standard output, `stderr` its
@@ -106,6 +115,9 @@ pub unsafe extern "C" fn ssmwire_command_start(
             set(session, SessionHandle { id: 0 });
             request(&take(options, "options")?)?
         };
+        if request.input.is_some() {
+            return Err(Error::invalid_argument("input", "is for a run only"));
+        }
         let started = begin(client, async move |client: Client| {
             let mut command = client.command(request.target, request.command);
             if let Some(name) = request.document {
@@ -157,12 +169,17 @@ pub unsafe extern "C" fn ssmwire_run_start(
             request(&take(options, "options")?)?
         };
         let client = opening(client)?;
+        let stop = Stop::default();
+        let stopping = stop.clone();
         let task = Task::spawn(async move {
-            let client = client.wait().await?;
-            let mut run = client.run(request.target, request.command);
+            let client = stopping.until(client.wait()).await?;
+            let mut run = client.run(request.target, request.command).stop(stopping);
             run = run.binary(request.is_binary).check(request.is_checked);
             if let Some(timeout) = request.timeout {
                 run = run.timeout(timeout);
+            }
+            if let Some(input) = request.input {
+                run = run.input(input);
             }
             if let Some(name) = request.document {
                 run = run.document(name);
@@ -172,7 +189,7 @@ pub unsafe extern "C" fn ssmwire_run_start(
             }
             run.await.map(Arc::new)
         })?;
-        let id = found("run", state().runs.open(RunValue(task)))?;
+        let id = found("run", state().runs.open(RunValue { task, stop }))?;
         // SAFETY: checked above.
         unsafe { set(run, RunHandle { id }) };
         Ok(OK)
@@ -192,11 +209,15 @@ pub unsafe extern "C" fn ssmwire_run_wait(
     error: *mut ErrorInfo,
 ) -> Status {
     guard(error, || {
+        if !result.is_null() {
+            // SAFETY: the caller's struct.
+            unsafe { need_sized(result, "result")? };
+        }
         let mut info: RunResult = memory::zeroed();
         // SAFETY: null, or the caller's struct.
         unsafe { put(result, info) };
         let entry = found("run", state().runs.get(run.id))?;
-        let RunValue(task) = entry.value();
+        let RunValue { task, .. } = entry.value();
         let done = wait_for(&entry, Operation::State, timeout_ms, |cx| task.poll(cx).map(Ok))?;
         let Some(done) = done else { return Ok(AGAIN) };
         info.is_over = true;
@@ -247,7 +268,7 @@ pub unsafe extern "C" fn ssmwire_run_read(
             return Err(Error::invalid_argument(field, "can't be that"));
         }
         let entry = found("run", state().runs.get(run.id))?;
-        let Some(done) = entry.value().0.result() else { return Ok(AGAIN) };
+        let Some(done) = entry.value().task.result() else { return Ok(AGAIN) };
         let (stdout, stderr): (&[u8], &[u8]) = match &done {
             Ok(output) => (&output.stdout, &output.stderr),
             Err(failure) => failure.partial().map_or((&[], &[]), |partial| (&partial.stdout, &partial.stderr)),
@@ -279,7 +300,20 @@ pub unsafe extern "C" fn ssmwire_run_watch(
     guard(error, || watch(&*found("run", state().runs.get(run.id))?, queue, tag))
 }
 
+/// Ends a run that still goes on, and returns at once. `ssmwire_run_wait` returns `SSMWIRE_CANCELLED` soon, and what had
+/// arrived can be read. One that is over stays as it is.
+///
+/// Any thread, at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ssmwire_run_stop(run: RunHandle, error: *mut ErrorInfo) -> Status {
+    guard(error, || {
+        found("run", state().runs.get(run.id))?.value().stop.now();
+        Ok(OK)
+    })
+}
+
 /// Lets go of a run and of what it has written. One that still goes on is ended, in the background.
+/// Who wants what had arrived calls `ssmwire_run_stop` and waits for the run's end first.
 ///
 /// Any thread, at once. Whoever waits for the run in another call goes on with `SSMWIRE_BAD_HANDLE`.
 #[unsafe(no_mangle)]
@@ -314,6 +348,10 @@ unsafe fn request(options: &CommandOptions) -> Result<Request> {
                 ));
             }
         };
+        let input = match slice(options.input, options.input_len, "input")? {
+            [] if options.input.is_null() => None,
+            bytes => Some(bytes),
+        };
         Ok(Request {
             target: needed_text(options.target, "target")?.to_owned(),
             command,
@@ -322,6 +360,7 @@ unsafe fn request(options: &CommandOptions) -> Result<Request> {
             timeout: u64::try_from(options.run_timeout_ms).ok().filter(|ms| *ms > 0).map(Duration::from_millis),
             is_binary: options.is_binary,
             is_checked: options.is_checked,
+            input: input.map(<[u8]>::to_vec),
         })
     }
 }

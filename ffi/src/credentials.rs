@@ -68,7 +68,8 @@ pub(crate) async fn ask(source: Arc<CredentialsSource>) -> Result<Credentials> {
 }
 
 /// Answers a request for credentials. A request that was answered before, or that nobody waits for any more, is
-/// `SSMWIRE_BAD_HANDLE`; nothing is wrong then.
+/// `SSMWIRE_BAD_HANDLE`; nothing is wrong then. `SSMWIRE_INVALID_ARGUMENT` if a key is missing or empty; the request still
+/// waits for its answer then.
 ///
 /// Any thread, at once.
 #[unsafe(no_mangle)]
@@ -98,18 +99,27 @@ pub unsafe extern "C" fn ssmwire_credentials_answer(
 
 /// Copies keys of the caller.
 ///
+/// # Errors
+/// [`Kind::InvalidArgument`] if one is missing or empty.
+///
 /// # Safety
 /// The pointers are null or texts.
 pub(crate) unsafe fn read(credentials: &CredentialsInfo) -> Result<Credentials> {
     // SAFETY: the caller's promise.
     unsafe {
-        let expires_at = match credentials.expires_at {
-            0 => None,
-            seconds => u64::try_from(seconds).ok().and_then(|at| UNIX_EPOCH.checked_add(Duration::from_secs(at))),
+        let key = |pointer, name| match needed_text(pointer, name)? {
+            "" => Err(Error::invalid_argument(name, "is empty")),
+            key => Ok(key),
+        };
+        let expires_at = match (credentials.expires_at, u64::try_from(credentials.expires_at)) {
+            (0, _) => None,
+            // A moment that is too far away to be told is never.
+            (_, Ok(seconds)) => UNIX_EPOCH.checked_add(Duration::from_secs(seconds)),
+            (_, Err(_)) => return Err(Error::invalid_argument("expires_at", "is before 1970")),
         };
         Ok(Credentials {
-            access_key_id: needed_text(credentials.access_key_id, "access_key_id")?.to_owned(),
-            secret_access_key: Secret::from(needed_text(credentials.secret_access_key, "secret_access_key")?),
+            access_key_id: key(credentials.access_key_id, "access_key_id")?.to_owned(),
+            secret_access_key: Secret::from(key(credentials.secret_access_key, "secret_access_key")?),
             session_token: text(credentials.session_token, "session_token")?.map(Secret::from),
             expires_at,
         })

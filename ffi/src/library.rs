@@ -53,7 +53,8 @@ pub extern "C" fn ssmwire_status_name(status: Status) -> *const c_char {
 }
 
 /// Ends everything: closes all handles, ends the sessions on the service, and ends the library's threads. Whoever waits
-/// in another call goes on with `SSMWIRE_BAD_HANDLE`. After it the library can be unloaded, or used again.
+/// in another call goes on with `SSMWIRE_BAD_HANDLE`. After it the library can be used again, or unloaded; it leaves memory
+/// once the threads have ended that have called it, and about a hundred kilobytes of its own stay behind.
 ///
 /// Any thread but that of a callback. Waits as `timeout_ms` says, in all; with 0 next to not at all, so that sessions are
 /// not told. `SSMWIRE_TIMEOUT` if something was not done by then, and is cut off.

@@ -29,7 +29,13 @@ pub(crate) fn zeroed<T: Versioned>() -> T {
     unsafe { std::mem::zeroed() }
 }
 
+/// The most bytes that a later version of a struct may have more than this one; a larger size is no size.
+const GROWTH_MAX: usize = 4096;
+
 /// Copies the caller's options, as many bytes as both know; the rest is zero.
+///
+/// # Errors
+/// Null, a size that can't be, and options of a later version that this one would have to leave out.
 ///
 /// # Safety
 /// `options` is null or points to a struct of the size that its first field says.
@@ -40,8 +46,14 @@ pub(crate) unsafe fn take<T: Versioned>(options: *const T, name: &str) -> Result
     let mut copy: T = zeroed();
     // SAFETY: not null; the first field is there in every version of the struct, whatever its alignment.
     let size = unsafe { options.cast::<usize>().read_unaligned() };
-    if size < size_of::<usize>() {
+    if size < size_of::<usize>() || size > size_of::<T>() + GROWTH_MAX {
         return Err(Error::invalid_argument(name, "has no size; begin with the struct's _INIT"));
+    }
+    let unknown = size.saturating_sub(size_of::<T>());
+    // SAFETY: the struct is so large, and a byte may be looked at whatever it is part of.
+    let later = unsafe { std::slice::from_raw_parts(options.cast::<u8>().wrapping_add(size - unknown), unknown) };
+    if later.iter().any(|byte| *byte != 0) {
+        return Err(Error::invalid_argument(name, "asks for something that this version of the library does not have"));
     }
     let known = size.min(size_of::<T>());
     // SAFETY: so many bytes are the caller's, and so many fit.
@@ -80,6 +92,19 @@ pub(crate) unsafe fn set<T>(target: *mut T, value: T) {
 pub(crate) fn need<T>(target: *mut T, name: &str) -> Result<()> {
     match target.is_null() {
         true => Err(Error::invalid_argument(name, "is null")),
+        false => Ok(()),
+    }
+}
+
+/// Fails unless there is a struct for the result that says how large it is.
+///
+/// # Safety
+/// `target` is null or points to a struct that begins with its size.
+pub(crate) unsafe fn need_sized<T: Versioned>(target: *mut T, name: &str) -> Result<()> {
+    need(target, name)?;
+    // SAFETY: not null; the first field is there in every version of the struct.
+    match unsafe { target.cast::<usize>().read_unaligned() } < size_of::<usize>() {
+        true => Err(Error::invalid_argument(name, "has no size; begin with the struct's _INIT")),
         false => Ok(()),
     }
 }
@@ -183,6 +208,35 @@ mod tests {
         assert!(unsafe { take(&raw const options, "options") }.is_err());
         // SAFETY: null.
         assert!(unsafe { take(std::ptr::null::<Options>(), "options") }.is_err());
+    }
+
+    #[test]
+    fn options_of_a_later_version_are_refused_unless_they_are_the_default() {
+        #[repr(C)]
+        struct Later(Options, u64);
+        let size = size_of::<Later>();
+        let mut options = Later(Options { size, old: 1, new: 2 }, 0);
+        // SAFETY: a struct of that size.
+        let read =
+            unsafe { take((&raw const options).cast::<Options>(), "options") }.expect("nothing new is asked for");
+        assert_eq!((read.old, read.new), (1, 2));
+        options.1 = 1;
+        // SAFETY: the same.
+        let refused = unsafe { take((&raw const options).cast::<Options>(), "options") };
+        assert!(refused.is_err());
+        options.0.size = usize::MAX;
+        // SAFETY: such a size is not believed.
+        assert!(unsafe { take((&raw const options).cast::<Options>(), "options") }.is_err());
+    }
+
+    #[test]
+    fn a_result_without_a_size_is_refused() {
+        let mut options = Options { size: 0, old: 1, new: 2 };
+        // SAFETY: a struct.
+        assert!(unsafe { need_sized(&raw mut options, "options") }.is_err());
+        options.size = size_of::<usize>();
+        // SAFETY: the same.
+        assert!(unsafe { need_sized(&raw mut options, "options") }.is_ok());
     }
 
     #[test]

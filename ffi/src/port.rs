@@ -7,10 +7,10 @@ use ssmwire::{Error, Forward, ForwardEvent, Kind, Remote, Result, Task};
 
 use crate::client::{ClientHandle, opening};
 use crate::error::{AGAIN, ErrorInfo, OK, Status, guard};
+use crate::event::{EventInfo, Told, tell};
 use crate::handle::Operation;
-use crate::memory::{need, needed_text, put, room, set, take, text, versioned};
+use crate::memory::{need, need_sized, needed_text, put, room, set, take, text, versioned};
 use crate::queue::{QueueHandle, watch};
-use crate::session::{EventInfo, Told, tell};
 use crate::state::{found, state};
 use crate::stream::{StreamHandle, open_later};
 use crate::waiting::{Lazy, wait_for, wait_for_end};
@@ -230,7 +230,8 @@ pub unsafe extern "C" fn ssmwire_forward_event(
     error: *mut ErrorInfo,
 ) -> Status {
     guard(error, || {
-        need(event, "event")?;
+        // SAFETY: null, or the caller's struct.
+        unsafe { need_sized(event, "event")? };
         let entry = found("forward", state().forwards.get(forward.id))?;
         let value = entry.value();
         let next = wait_for(&entry, Operation::Event, timeout_ms, |cx| {
@@ -266,7 +267,8 @@ pub unsafe extern "C" fn ssmwire_forward_get_stats(
     error: *mut ErrorInfo,
 ) -> Status {
     guard(error, || {
-        need(stats, "stats")?;
+        // SAFETY: null, or the caller's struct.
+        unsafe { need_sized(stats, "stats")? };
         let entry = found("forward", state().forwards.get(forward.id))?;
         let Some(forward) = entry.value().started()? else { return Ok(AGAIN) };
         let now = forward.stats();

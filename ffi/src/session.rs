@@ -1,12 +1,11 @@
 //! Sessions: what can be asked of one that is there, or about to be.
 
-use std::ffi::c_char;
+use ssmwire::{Result, Session, Size, Task};
 
-use ssmwire::{Event, Result, Session, SessionKind, Size, Task};
-
-use crate::error::{AGAIN, EOF, ErrorInfo, OK, Status, guard};
+use crate::error::{AGAIN, ErrorInfo, OK, Status, guard};
+use crate::event::Told;
 use crate::handle::Operation;
-use crate::memory::{self, need, put, put_text, set, versioned};
+use crate::memory::{need, set};
 use crate::queue::{QueueHandle, watch};
 use crate::state::{found, state};
 use crate::stream::{self, StreamHandle};
@@ -20,80 +19,12 @@ pub struct SessionHandle {
     pub id: u64,
 }
 
-/// What is known of a session. Begin with `SSMWIRE_SESSION_INFO_INIT`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct SessionInfo {
-    /// The size of this struct, as the caller knows it.
-    pub size: usize,
-    /// One of `SSMWIRE_SESSION_…`; 0 until the agent has said so.
-    pub kind: i32,
-    /// The session's id.
-    pub session_id: [c_char; 128],
-    /// The agent's version; empty where it does not tell, as for ordinary shells.
-    pub agent_version: [c_char; 64],
-}
-
-/// A session's counters. Begin with `SSMWIRE_SESSION_STATS_INIT`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct SessionStats {
-    /// The size of this struct, as the caller knows it.
-    pub size: usize,
-    /// Payload bytes received in order.
-    pub bytes_in: u64,
-    /// Payload bytes accepted for sending.
-    pub bytes_out: u64,
-    /// Data messages received in order.
-    pub messages_in: u64,
-    /// Data messages made.
-    pub messages_out: u64,
-    /// Messages received more than once.
-    pub duplicates: u64,
-    /// Messages sent again because their acknowledge was late.
-    pub resent: u64,
-    /// Connections that were opened after the first.
-    pub reconnects: u64,
-    /// Bytes that wait for the reader.
-    pub unread: u64,
-    /// Payload bytes that are not acknowledged.
-    pub unacknowledged: u64,
-    /// Payload bytes that may be unacknowledged now.
-    pub window: u64,
-    /// The smoothed round-trip time to the agent, in microseconds.
-    pub rtt_us: u64,
-}
-
-/// Something that has happened. Begin with `SSMWIRE_EVENT_INIT`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct EventInfo {
-    /// The size of this struct, as the caller knows it.
-    pub size: usize,
-    /// One of `SSMWIRE_EVENT_…`.
-    pub kind: i32,
-    /// The status that says why a forward's connection has failed; else 0.
-    pub status: Status,
-    /// The agent's message, or what went wrong.
-    pub text: [c_char; 1024],
-}
-
-versioned!(SessionInfo, SessionStats, EventInfo);
-
-/// An event, on its way to the caller.
-#[derive(Clone, Debug)]
-pub(crate) struct Told {
-    pub(crate) kind: i32,
-    pub(crate) status: Status,
-    pub(crate) text: String,
-}
-
 /// A session, perhaps still being started.
 pub(crate) struct SessionValue {
     start: Task<Session>,
     ready: Lazy<()>,
     exit_code: Lazy<Option<i32>>,
-    event: Lazy<Option<Told>>,
+    pub(crate) event: Lazy<Option<Told>>,
 }
 
 impl SessionValue {
@@ -105,12 +36,12 @@ impl SessionValue {
     ///
     /// # Errors
     /// Why it could not be started.
-    fn started(&self) -> Result<Option<Session>> {
+    pub(crate) fn started(&self) -> Result<Option<Session>> {
         self.start.result().transpose()
     }
 
     /// Begins work on the session, once it has started.
-    fn then<T, F>(&self, work: impl FnOnce(Session) -> F + Send + 'static) -> Result<Task<T>>
+    pub(crate) fn then<T, F>(&self, work: impl FnOnce(Session) -> F + Send + 'static) -> Result<Task<T>>
     where
         T: Clone + Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
@@ -256,116 +187,6 @@ pub unsafe extern "C" fn ssmwire_session_exit_code(
             set(code, exit.unwrap_or_default());
             set(is_known, exit.is_some());
         }
-        Ok(OK)
-    })
-}
-
-/// Waits for the next event: a message of the agent, a lost connection, its return. `SSMWIRE_EOF` after the session's
-/// end. Of events that nobody fetches 64 are kept.
-///
-/// Any thread; one at a time for each session, else `SSMWIRE_BUSY`. Waits as `timeout_ms` says.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ssmwire_session_event(
-    session: SessionHandle,
-    timeout_ms: i64,
-    event: *mut EventInfo,
-    error: *mut ErrorInfo,
-) -> Status {
-    guard(error, || {
-        need(event, "event")?;
-        let entry = found("session", state().sessions.get(session.id))?;
-        let value = entry.value();
-        let next = wait_for(&entry, Operation::Event, timeout_ms, |cx| {
-            value.event.poll_next(cx, || value.then(async |session| Ok(session.event().await.map(told))))
-        })?;
-        // SAFETY: checked above.
-        Ok(next.map_or(AGAIN, |next| unsafe { tell(event, next) }))
-    })
-}
-
-/// Fills in an event, or says that there are no more.
-///
-/// # Safety
-/// `target` is the caller's.
-pub(crate) unsafe fn tell(target: *mut EventInfo, event: Option<Told>) -> Status {
-    let Some(Told { kind, status, text }) = event else { return EOF };
-    let mut info: EventInfo = memory::zeroed();
-    (info.kind, info.status) = (kind, status);
-    put_text(&mut info.text, &text);
-    // SAFETY: the caller's promise.
-    unsafe { put(target, info) };
-    OK
-}
-
-fn told(event: Event) -> Told {
-    let (kind, text) = match event {
-        Event::CustomerMessage(text) => (1, text),
-        Event::Reconnecting => (2, String::new()),
-        Event::Resumed => (3, String::new()),
-        _ => (0, String::new()),
-    };
-    Told { kind, status: OK, text }
-}
-
-/// Tells what is known of a session.
-///
-/// Any thread, at once. `SSMWIRE_AGAIN` while the session is being started; why it could not be.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ssmwire_session_get_info(
-    session: SessionHandle,
-    info: *mut SessionInfo,
-    error: *mut ErrorInfo,
-) -> Status {
-    guard(error, || {
-        need(info, "info")?;
-        let entry = found("session", state().sessions.get(session.id))?;
-        let Some(session) = entry.value().started()? else { return Ok(AGAIN) };
-        let mut known: SessionInfo = memory::zeroed();
-        known.kind = match session.kind() {
-            Some(SessionKind::Shell) => 1,
-            Some(SessionKind::Command) => 2,
-            Some(SessionKind::Port) => 3,
-            Some(SessionKind::Ports) => 4,
-            _ => 0,
-        };
-        put_text(&mut known.session_id, session.id());
-        put_text(&mut known.agent_version, session.agent_version().as_deref().unwrap_or_default());
-        // SAFETY: checked above; the size is the caller's.
-        unsafe { put(info, known) };
-        Ok(OK)
-    })
-}
-
-/// Tells a session's counters.
-///
-/// Any thread, at once. `SSMWIRE_AGAIN` while the session is being started; why it could not be.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ssmwire_session_get_stats(
-    session: SessionHandle,
-    stats: *mut SessionStats,
-    error: *mut ErrorInfo,
-) -> Status {
-    guard(error, || {
-        need(stats, "stats")?;
-        let entry = found("session", state().sessions.get(session.id))?;
-        let Some(session) = entry.value().started()? else { return Ok(AGAIN) };
-        let now = session.stats();
-        let counters = SessionStats {
-            size: 0,
-            bytes_in: now.bytes_in,
-            bytes_out: now.bytes_out,
-            messages_in: now.messages_in,
-            messages_out: now.messages_out,
-            duplicates: now.duplicates,
-            resent: now.resent,
-            reconnects: now.reconnects,
-            unread: now.unread,
-            unacknowledged: now.unacknowledged,
-            window: now.window,
-            rtt_us: now.rtt_us,
-        };
-        // SAFETY: checked above; the size is the caller's.
-        unsafe { put(stats, counters) };
         Ok(OK)
     })
 }

@@ -36,6 +36,10 @@ pub(crate) fn wait_for<T, R>(
     }
     let mut parked = None;
     let waited = wait::block(deadline(timeout_ms), |cx| {
+        // Before it is tried: a close may have come to its end already, which would look like the session's own.
+        if entry.is_closed() {
+            return Poll::Ready(Err(closed_meanwhile()));
+        }
         if let Poll::Ready(result) = poll(cx) {
             return Poll::Ready(result);
         }
@@ -89,12 +93,32 @@ impl<T: Clone + Send + 'static> Lazy<T> {
         task.poll(cx)
     }
 
-    /// Polls the work; its result goes to one caller, and the next begins anew.
-    pub(crate) fn poll_next(&self, cx: &mut Context<'_>, begin: impl FnOnce() -> Result<Task<T>>) -> Poll<Result<T>> {
+    fn begun(slot: &mut Option<Task<T>>, begin: impl FnOnce() -> Result<Task<T>>) -> Result<Task<T>> {
+        if let Some(task) = slot {
+            return Ok(task.clone());
+        }
+        Ok(slot.insert(begin()?).clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Task<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Clone + Send + 'static> Lazy<Option<T>> {
+    /// Polls the work; what it finds goes to one caller, and the next begins anew. That there is no more, and a failure,
+    /// stay.
+    pub(crate) fn poll_next(
+        &self,
+        cx: &mut Context<'_>,
+        begin: impl FnOnce() -> Result<Task<Option<T>>>,
+    ) -> Poll<Result<Option<T>>> {
         let mut slot = self.lock();
         let task = Self::begun(&mut slot, begin)?;
         if let Some(result) = task.result() {
-            *slot = None;
+            if matches!(result, Ok(Some(_))) {
+                *slot = None;
+            }
             return Poll::Ready(result);
         }
         drop(slot);
@@ -105,16 +129,5 @@ impl<T: Clone + Send + 'static> Lazy<T> {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
-    }
-
-    fn begun(slot: &mut Option<Task<T>>, begin: impl FnOnce() -> Result<Task<T>>) -> Result<Task<T>> {
-        if let Some(task) = slot {
-            return Ok(task.clone());
-        }
-        Ok(slot.insert(begin()?).clone())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Task<T>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

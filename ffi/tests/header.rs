@@ -4,8 +4,21 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// The sources, in the order in which the header tells of them.
-const SOURCES: [&str; 11] =
-    ["library", "error", "client", "credentials", "log", "start", "session", "command", "ecs", "stream", "port"];
+const SOURCES: [&str; 13] = [
+    "library",
+    "error",
+    "client",
+    "credentials",
+    "log",
+    "start",
+    "session",
+    "info",
+    "event",
+    "command",
+    "ecs",
+    "stream",
+    "port",
+];
 const LAST: &str = "queue";
 
 #[test]

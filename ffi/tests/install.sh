@@ -2,7 +2,7 @@
 # Installs what `make c-test` needs beside a C compiler, if anything is missing.
 set -eu
 
-programs="valgrind cmake pkg-config clang-format"
+programs="valgrind cmake pkg-config clang-format clang"
 
 missing() {
     for program in $programs; do
@@ -18,5 +18,5 @@ if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
-apt-get install -y -q --no-install-recommends valgrind cmake pkg-config clang-format
+apt-get install -y -q --no-install-recommends valgrind cmake pkg-config clang-format clang
 [ -z "$(missing)" ]

@@ -119,6 +119,8 @@ async fn resume(aws: &Aws, session_id: &str) -> Result<Option<StartSessionRespon
 async fn terminate(aws: &Aws, session_id: &str) -> Result<()> {
     let call = Call { action: "ssm:TerminateSession", subject: Subject::Session(session_id) };
     let result = aws.call(&call, aws.timeouts.close, || async {
+        // It is never closed.
+        let _turn = aws.farewells.acquire().await;
         let sending = aws.ssm.terminate_session().session_id(session_id).send();
         sending.await.map(drop).map_err(|error| aws.error(&call, error))
     });

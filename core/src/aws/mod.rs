@@ -27,6 +27,7 @@ use aws_smithy_async::time::SharedTimeSource;
 use aws_smithy_types::timeout::TimeoutConfig;
 use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Uri};
+use tokio::sync::Semaphore;
 
 use self::credentials::{Credentials, Source};
 use self::endpoint::StreamEndpoint;
@@ -35,6 +36,12 @@ use crate::{ConnectionStatus, Endpoints, Error, Kind, Result, StartSession, Star
 
 pub(crate) use self::credentials::Supplied;
 pub(crate) use self::kms::DataKey;
+
+/// TerminateSession calls that a client has under way at once; further ones wait for their turn, within their deadline.
+///
+/// A thousand at once would each open a connection and share the processor with all others, so that all of them were
+/// late. In turns they share these connections, and most are done early.
+const FAREWELLS_MAX: usize = 32;
 
 /// What a session asks of AWS. Every call ends by a deadline of [`Timeouts`].
 pub(crate) trait ControlPlane: Send + Sync {
@@ -89,6 +96,7 @@ pub(crate) struct Aws {
     stream_endpoint: Option<StreamEndpoint>,
     timeouts: Timeouts,
     attach_only: bool,
+    farewells: Semaphore,
 }
 
 impl Aws {
@@ -132,6 +140,7 @@ impl Aws {
             stream_endpoint,
             timeouts: options.timeouts,
             attach_only: options.attach_only,
+            farewells: Semaphore::new(FAREWELLS_MAX),
         })
     }
 

@@ -3,13 +3,15 @@
 mod ecs;
 
 use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::*;
@@ -290,6 +292,45 @@ async fn ending_a_session_that_is_gone_succeeds() {
     aws.terminate("user-0abc".to_owned()).await.expect("an ended session");
     aws.terminate("user-0abc".to_owned()).await.expect("an ended session");
     assert_eq!(server.log.all()[0].header("x-amz-target"), Some("AmazonSSM.TerminateSession"));
+}
+
+/// Answers every request on a connection, each after a moment; `now` and `most` count those that it has at once.
+async fn answer_slowly(mut socket: TcpStream, now: Arc<AtomicUsize>, most: Arc<AtomicUsize>) {
+    let mut buffer = vec![0; 16384];
+    // A request this small comes in one piece, or its body in a second; neither is worth a parser.
+    while let Ok(1..) = socket.read(&mut buffer).await {
+        most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        now.fetch_sub(1, Ordering::Relaxed);
+        let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: 2\r\n\r\n{}";
+        if socket.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_sessions_that_end_at_once_take_turns() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let options = options(&format!("http://{}", listener.local_addr().expect("an address")));
+    let aws = Arc::new(load(options, NEVER).await.expect("a loaded configuration"));
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counted = most.clone();
+    let server = tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            tokio::spawn(answer_slowly(socket, now.clone(), counted.clone()));
+        }
+    });
+    let ends = (0..200).map(|number| {
+        let aws = aws.clone();
+        tokio::spawn(async move { aws.terminate(format!("user-{number}")).await })
+    });
+    for end in ends.collect::<Vec<_>>() {
+        end.await.expect("no panic").expect("an ended session");
+    }
+    let most = most.load(Ordering::Relaxed);
+    assert!((2..=FAREWELLS_MAX).contains(&most), "{most} at once");
+    server.abort();
 }
 
 #[tokio::test]

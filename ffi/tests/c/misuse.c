@@ -58,6 +58,7 @@ static void nowhere(uint64_t id, ssmwire_status expected) {
     CHECK_STATUS(expected, ssmwire_run_wait(run, -1, &result, &error));
     CHECK_STATUS(expected, ssmwire_run_read(run, SSMWIRE_STDOUT, 0, &byte, 1, &count, &error));
     CHECK_STATUS(expected, ssmwire_run_watch(run, queue, 1, &error));
+    CHECK_STATUS(expected, ssmwire_run_stop(run, &error));
     CHECK_STATUS(expected, ssmwire_run_close(run, &error));
     CHECK_STATUS(expected, ssmwire_stream_ready(stream, -1, &error));
     CHECK_STATUS(expected, ssmwire_stream_read(stream, &byte, 1, -1, &count, &error));
@@ -116,6 +117,18 @@ static void nothing(ssmwire_client client, ssmwire_stream stream) {
     port.target = TARGET;
     CHECK_STATUS(wrong, ssmwire_dial_start(client, &port, &stream, &error));
     CHECK(stream.id == 0);
+    options.access_key_id = "";
+    options.secret_access_key = "whole";
+    CHECK_STATUS(wrong, ssmwire_client_open(&options, &other, &error));
+    CHECK(strstr(error.message, "`access_key_id`") != NULL && other.id == 0);
+    options.access_key_id = "whole";
+    options.secret_access_key = "";
+    CHECK_STATUS(wrong, ssmwire_client_open(&options, &other, &error));
+    CHECK(strstr(error.message, "`secret_access_key`") != NULL);
+    options.access_key_id = options.secret_access_key = NULL;
+    options.session_token = "without keys";
+    CHECK_STATUS(wrong, ssmwire_client_open(&options, &other, &error));
+    options.session_token = NULL;
     options.access_key_id = "half";
     CHECK_STATUS(wrong, ssmwire_client_open(&options, &other, &error));
     CHECK(strstr(error.message, "`secret_access_key`") != NULL);

@@ -50,7 +50,38 @@ static void run(ssmwire_client client) {
     CHECK(result.is_over && result.stdout_len == 6);
     CHECK_OK(ssmwire_run_close(run, &error));
 
+    /* It reads what it is given, and then its end. */
     options.run_timeout_ms = 0;
+    options.is_binary = true;
+    options.line = "cat; echo end";
+    options.input = (const uint8_t *)"a\000\003\377";
+    options.input_len = 4;
+    CHECK_OK(ssmwire_run_start(client, &options, &run, &error));
+    CHECK_OK(ssmwire_run_wait(run, SOON, &result, &error));
+    CHECK_OK(ssmwire_run_read(run, SSMWIRE_STDOUT, 0, (uint8_t *)text, sizeof text, &count, &error));
+    CHECK(count == 8 && memcmp(text, "a\000\003\377end\n", 8) == 0);
+    CHECK_OK(ssmwire_run_close(run, &error));
+    options.input_len = 0;
+    CHECK_OK(ssmwire_run_start(client, &options, &run, &error));
+    CHECK_OK(ssmwire_run_wait(run, SOON, &result, &error));
+    CHECK(result.stdout_len == 4);
+    CHECK_OK(ssmwire_run_close(run, &error));
+    options.input = NULL;
+    options.is_binary = false;
+    options.line = "echo early; sleep 60";
+
+    /* And what had arrived before it was stopped. */
+    options.run_timeout_ms = 0;
+    CHECK_OK(ssmwire_run_start(client, &options, &run, &error));
+    CHECK_STATUS(SSMWIRE_TIMEOUT, ssmwire_run_wait(run, 1500, NULL, &error));
+    CHECK_OK(ssmwire_run_stop(run, &error));
+    CHECK_STATUS(SSMWIRE_CANCELLED, ssmwire_run_wait(run, SOON, &result, &error));
+    CHECK(result.is_over && !result.has_exit_code && result.stdout_len == 6);
+    CHECK_OK(ssmwire_run_stop(run, &error));
+    CHECK_OK(ssmwire_run_read(run, SSMWIRE_STDOUT, 0, (uint8_t *)text, sizeof text, &count, &error));
+    CHECK(count == 6 && memcmp(text, "early\n", 6) == 0);
+    CHECK_OK(ssmwire_run_close(run, &error));
+
     options.line = "exit 4";
     options.is_checked = true;
     CHECK_OK(ssmwire_run_start(client, &options, &run, &error));
@@ -121,6 +152,8 @@ static void shell(ssmwire_client client) {
     CHECK_OK(ssmwire_session_exit_code(session, SOON, NULL, &is_known, &error));
     CHECK(!is_known);
     CHECK_STATUS(SSMWIRE_EOF, ssmwire_session_event(session, SOON, &event, &error));
+    CHECK_STATUS(SSMWIRE_EOF, ssmwire_session_event(session, 0, &event, &error));
+    CHECK_STATUS(SSMWIRE_EOF, ssmwire_session_event(session, 0, &event, &error));
     CHECK_OK(ssmwire_stream_close(stdio, &error));
     CHECK_OK(ssmwire_session_close(session, SOON, &error));
 }

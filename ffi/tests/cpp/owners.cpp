@@ -56,6 +56,7 @@ static void nothing(const ssmwire::client &client, const ssmwire::session &sessi
     FAILS(bad, run.try_read(SSMWIRE_STDERR, 0, &byte, 1));
     FAILS(bad, run.watch(queue, 1));
     FAILS(bad, run.unwatch());
+    FAILS(bad, run.stop());
     FAILS(bad, forward.ready());
     FAILS(bad, forward.try_ready());
     FAILS(bad, forward.address());

@@ -38,6 +38,19 @@ static void run(const ssmwire::client &client) {
     CHECK(MUST(run.try_read(SSMWIRE_STDOUT, 11, text, sizeof text)) == 0U);
     MUST(run.close());
     MUST(run.close());
+
+    /* It reads what it is given. */
+    command = ssmwire::command::shell("cat; echo end");
+    command.input = "given ";
+    CHECK(MUST(client.run(TARGET, command)).out == "given end\n");
+
+    /* One that is stopped leaves what had arrived. */
+    auto stopped = MUST(client.start_run(TARGET, ssmwire::command::shell("echo begun; sleep 600")));
+    FAILS(SSMWIRE_TIMEOUT, stopped.wait(1500ms));
+    MUST(stopped.stop());
+    const ssmwire::error ended = FAILS(SSMWIRE_CANCELLED, stopped.wait(SOON));
+    CHECK(ended.output() != nullptr && ended.output()->out == "begun\n");
+    MUST(stopped.close());
     FAILS(SSMWIRE_BAD_HANDLE, run.wait());
 }
 
