@@ -45,6 +45,7 @@ python-test: $(VENV)/ready ## the Python package: its wheel, tests, types and st
 	cd bindings-python && $(abspath $(VENV))/bin/maturin build --locked --profile dev --features as-in-tests --out $(WHEELS)
 	$(VENV)/bin/pip install -q --no-deps --force-reinstall $(WHEELS)/ssmwire-*.whl
 	cd bindings-python && SSMWIRE_WHEELS=$(WHEELS) $(abspath $(VENV))/bin/python -m pytest
+	SSMWIRE=$(abspath $(VENV))/bin/ssmwire $(VENV)/bin/python -m pytest -q emulator/tests/python/test_plugin.py
 	cd bindings-python && $(abspath $(VENV))/bin/python -m mypy python/ssmwire examples
 	cd bindings-python && $(abspath $(VENV))/bin/python -m mypy.stubtest --ignore-disjoint-bases ssmwire._native
 	cd bindings-python && $(abspath $(VENV))/bin/ruff check && $(abspath $(VENV))/bin/ruff format --check
