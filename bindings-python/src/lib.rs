@@ -8,6 +8,7 @@ mod client;
 mod credentials;
 mod emulator;
 mod error;
+mod event;
 mod forward;
 mod home;
 mod log;

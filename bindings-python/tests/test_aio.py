@@ -88,6 +88,15 @@ def test_a_command_runs_to_its_end(go):
     go(work)
 
 
+def test_a_command_reads_its_input_and_then_the_end(go):
+    async def work(client):
+        assert (await client.run("local", "cat; echo after", input="in\n", text=True)).stdout == "in\nafter\n"
+        results = [done async for done in client.run_many(["local"] * 2, ["cat"], input=b"same")]
+        assert [done.result.stdout for done in results] == [b"same"] * 2
+
+    go(work)
+
+
 def test_many_commands_run_at_the_same_time(go):
     async def work(client):
         start = time.monotonic()

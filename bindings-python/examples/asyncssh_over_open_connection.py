@@ -1,6 +1,7 @@
-"""Runs a command over SSH, with asyncssh over a socket that `dial_socket` has opened. Nothing listens on this side."""
+"""Runs a command over SSH, with asyncssh over the streams of `open_connection`. Nothing listens on this side."""
 
 import asyncio
+import socket
 import sys
 
 import asyncssh
@@ -11,7 +12,9 @@ import ssmwire.aio
 async def main(target: str, port: int, user: str, password: str, command: str) -> str:
     """Return what the command wrote."""
     async with ssmwire.aio.Client() as client:
-        plain = await client.dial_socket(target, port)
+        reader, writer = await client.open_connection(target, port)
+        # asyncssh brings its own streams: the transport below these ones becomes its.
+        plain: socket.socket = writer.get_extra_info("socket")
         # A real program would name the known hosts.
         async with asyncssh.connect(target, sock=plain, username=user, password=password, known_hosts=None) as ssh:
             return str((await ssh.run(command, check=True)).stdout)
