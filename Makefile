@@ -14,7 +14,7 @@ demo: build ## a command and a shell on the embedded emulator, with timings
 build: ## build the ssmwire command (debug)
 	$(CARGO) build --locked -p ssmwire-cli
 
-test: check rust-test c-test go-test loom conformance python-test servers fuzz-smoke ## everything
+test: check rust-test c-test go-test loom conformance servers python-test fuzz-smoke ## everything
 
 check: ## format, lints, licences, and that the protocol builds alone
 	$(CARGO) fmt --all --check

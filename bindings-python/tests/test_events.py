@@ -16,8 +16,7 @@ import ssmwire.aio
 def closed_port():
     """A port that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    return port
+        return server.getsockname()[1]
 
 
 def fail_one(forward):

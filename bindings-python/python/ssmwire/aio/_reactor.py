@@ -25,7 +25,12 @@ class Reactor:
         self._queue = _native.Queue()
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._last_tag = 0
-        loop.add_reader(self._queue.fileno(), self._wake)
+        try:
+            loop.add_reader(self._queue.fileno(), self._wake)
+        except NotImplementedError:
+            problem = f"{type(loop).__name__} has no add_reader, by which a loop waits for this library"
+            hint = "run an asyncio.SelectorEventLoop or uvloop, or use the calls of `ssmwire` in threads"
+            raise errors.Unsupported(problem, hint=hint) from None
 
     @classmethod
     def running(cls) -> Reactor:
