@@ -80,6 +80,11 @@ bench: ## measure, and write benches/RESULTS.md; figures are ratios within one r
 	bindings-go/with-library.sh $(RELEASE)/deps env SSMWIRE_GO_BENCH=$(RELEASE)/go-bench \
 		$(CARGO) bench --locked -p ssmwire-ffi --bench overhead
 
+python-bench: $(VENV)/ready ## measure the Python package, beside aws-ssm-bridge if that is installed; as root
+	cd bindings-python && $(abspath $(VENV))/bin/maturin build --locked --release --out $(RELEASE)/wheels
+	$(VENV)/bin/pip install -q --no-deps --force-reinstall $(RELEASE)/wheels/ssmwire-*.whl
+	bindings-python/benches/with-names.sh $(VENV)/bin/python bindings-python/benches/compare.py $(RELEASE)/wheels/ssmwire-*.whl
+
 docs: ## the API documentation
 	$(CARGO) doc --locked --no-deps -p ssmwire -p ssmwire-emulator
 
@@ -101,4 +106,4 @@ $(VENV)/ready: emulator/tests/python/requirements.txt bindings-python/requiremen
 	$(VENV)/bin/pip install -q $(addprefix -r ,$^)
 	touch $@
 
-.PHONY: help demo build test check rust-test sim soak c-test go-test loom conformance python-test servers fuzz-smoke bench docs install dist
+.PHONY: help demo build test check rust-test sim soak c-test go-test loom conformance python-test servers fuzz-smoke bench python-bench docs install dist
