@@ -14,7 +14,7 @@ demo: build ## a command and a shell on the embedded emulator, with timings
 build: ## build the ssmwire command (debug)
 	$(CARGO) build --locked -p ssmwire-cli
 
-test: check rust-test c-test go-test loom conformance python-test servers fuzz-smoke ## everything
+test: check rust-test c-test go-test loom conformance servers python-test fuzz-smoke ## everything
 
 check: ## format, lints, licences, and that the protocol builds alone
 	$(CARGO) fmt --all --check
@@ -37,13 +37,15 @@ conformance: $(VENV)/ready ## boto3 and the AWS CLI against the emulator
 	$(CARGO) test --locked --workspace --no-run
 	SSMWIRE=$(abspath $(SSMWIRE)) $(VENV)/bin/python -m pytest -q emulator/tests/python
 
-# A wheel in the development profile: the release profile would compile the AWS SDK once more.
+# A wheel in the development profile and with the features of the tests: others would compile the AWS SDK once more.
 WHEELS = $(abspath $(or $(CARGO_TARGET_DIR),target))/wheels
 python-test: $(VENV)/ready ## the Python package: its wheel, tests, types and style
+	bindings-python/shares-artefacts.sh
 	rm -rf $(WHEELS)
-	cd bindings-python && $(abspath $(VENV))/bin/maturin build --locked --profile dev --out $(WHEELS)
+	cd bindings-python && $(abspath $(VENV))/bin/maturin build --locked --profile dev --features as-in-tests --out $(WHEELS)
 	$(VENV)/bin/pip install -q --no-deps --force-reinstall $(WHEELS)/ssmwire-*.whl
 	cd bindings-python && SSMWIRE_WHEELS=$(WHEELS) $(abspath $(VENV))/bin/python -m pytest
+	SSMWIRE=$(abspath $(VENV))/bin/ssmwire $(VENV)/bin/python -m pytest -q emulator/tests/python/test_plugin.py
 	cd bindings-python && $(abspath $(VENV))/bin/python -m mypy python/ssmwire examples
 	cd bindings-python && $(abspath $(VENV))/bin/python -m mypy.stubtest --ignore-disjoint-bases ssmwire._native
 	cd bindings-python && $(abspath $(VENV))/bin/ruff check && $(abspath $(VENV))/bin/ruff format --check
@@ -78,6 +80,11 @@ bench: ## measure, and write benches/RESULTS.md; figures are ratios within one r
 	bindings-go/with-library.sh $(RELEASE)/deps env SSMWIRE_GO_BENCH=$(RELEASE)/go-bench \
 		$(CARGO) bench --locked -p ssmwire-ffi --bench overhead
 
+python-bench: $(VENV)/ready ## measure the Python package, beside aws-ssm-bridge if that is installed; as root
+	cd bindings-python && $(abspath $(VENV))/bin/maturin build --locked --release --out $(RELEASE)/wheels
+	$(VENV)/bin/pip install -q --no-deps --force-reinstall $(RELEASE)/wheels/ssmwire-*.whl
+	bindings-python/benches/with-names.sh $(VENV)/bin/python bindings-python/benches/compare.py $(RELEASE)/wheels/ssmwire-*.whl
+
 docs: ## the API documentation
 	$(CARGO) doc --locked --no-deps -p ssmwire -p ssmwire-emulator
 
@@ -99,4 +106,4 @@ $(VENV)/ready: emulator/tests/python/requirements.txt bindings-python/requiremen
 	$(VENV)/bin/pip install -q $(addprefix -r ,$^)
 	touch $@
 
-.PHONY: help demo build test check rust-test sim soak c-test go-test loom conformance python-test servers fuzz-smoke bench docs install dist
+.PHONY: help demo build test check rust-test sim soak c-test go-test loom conformance python-test servers fuzz-smoke bench python-bench docs install dist

@@ -139,15 +139,20 @@ impl Client {
         py: Python<'_>,
         target: String,
         arguments: Vec<String>,
+        input: Option<&[u8]>,
         timeout: Option<f64>,
         binary: bool,
         document_name: Option<String>,
         reason: Option<String>,
     ) -> PyResult<Operation> {
         let command = raised(py, command(arguments))?;
+        let input = input.map(<[u8]>::to_vec);
         let timeout = raised(py, timeout.map(seconds).transpose())?;
         self.start(py, async move |client: ssmwire::Client| {
             let mut run = client.run(target, command).binary(binary);
+            if let Some(input) = input {
+                run = run.input(input);
+            }
             if let Some(timeout) = timeout {
                 run = run.timeout(timeout);
             }

@@ -47,6 +47,12 @@ impl Forward {
         Ok(fields)
     }
 
+    /// Waits for the next event; results in nothing after the forward's end.
+    fn event(&self, py: Python<'_>) -> PyResult<Operation> {
+        let forward = raised(py, self.0.get())?.clone();
+        Operation::start(py, async move { Ok(Value::Event(forward.event().await.map(Into::into))) })
+    }
+
     /// Stops listening, cuts the connections and ends the sessions.
     fn close(&self, py: Python<'_>) -> PyResult<Operation> {
         let forward = raised(py, self.0.get())?.clone();

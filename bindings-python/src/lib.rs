@@ -8,6 +8,7 @@ mod client;
 mod credentials;
 mod emulator;
 mod error;
+mod event;
 mod forward;
 mod home;
 mod log;
@@ -53,8 +54,15 @@ fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// Runs the `ssmwire` command and returns its exit code.
+/// Runs the `ssmwire` command and returns its exit code; may start the interpreter anew, to hide a token.
+///
+/// `interpreter` is what runs the script: the program and the arguments up to the script's own, `args`.
 #[pyfunction]
-fn command_line(py: Python<'_>, args: Vec<std::ffi::OsString>) -> u8 {
-    home::detached(py, || ssmwire_cli::run(args))
+fn command_line(
+    py: Python<'_>,
+    interpreter: Vec<std::ffi::OsString>,
+    script: std::path::PathBuf,
+    args: Vec<std::ffi::OsString>,
+) -> u8 {
+    home::detached(py, || ssmwire_cli::run_script(&interpreter, &script, args))
 }

@@ -10,6 +10,7 @@ use pyo3::types::{PyBytes, PyTuple};
 use ssmwire::{ByteStream, Error, Kind, Output, Result, Task, Via};
 
 use crate::error::{raise, raised};
+use crate::event::Happened;
 use crate::forward::Forward;
 use crate::home::Owned;
 use crate::queue::Waker;
@@ -22,6 +23,7 @@ use crate::waiting::wait;
 pub(crate) enum Value {
     Code(Option<i32>),
     Connected(bool),
+    Event(Option<Happened>),
     Forward(Arc<ssmwire::Forward>),
     Output(Output),
     Session(ssmwire::Session),
@@ -35,6 +37,10 @@ impl Value {
         match self {
             Self::Code(code) => code.into_py_any(py),
             Self::Connected(is_connected) => is_connected.into_py_any(py),
+            Self::Event(happened) => match happened {
+                Some(happened) => happened.into_python(py),
+                None => Ok(py.None()),
+            },
             Self::Forward(forward) => Forward::new(forward).into_py_any(py),
             Self::Output(output) => {
                 let Output { status, stdout, stderr, via } = output;

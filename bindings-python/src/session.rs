@@ -101,6 +101,12 @@ impl Session {
         Operation::start(py, async move { session.exit_code().await.map(Value::Code) })
     }
 
+    /// Waits for the next event; results in nothing after the session's end.
+    fn event(&self, py: Python<'_>) -> PyResult<Operation> {
+        let session = self.session(py)?.clone();
+        Operation::start(py, async move { Ok(Value::Event(session.event().await.map(Into::into))) })
+    }
+
     /// Ends the session on the service.
     fn close(&self, py: Python<'_>) -> PyResult<Operation> {
         let session = self.session(py)?.clone();

@@ -88,6 +88,15 @@ def test_a_command_runs_to_its_end(go):
     go(work)
 
 
+def test_a_command_reads_its_input_and_then_the_end(go):
+    async def work(client):
+        assert (await client.run("local", "cat; echo after", input="in\n", text=True)).stdout == "in\nafter\n"
+        results = [done async for done in client.run_many(["local"] * 2, ["cat"], input=b"same")]
+        assert [done.result.stdout for done in results] == [b"same"] * 2
+
+    go(work)
+
+
 def test_many_commands_run_at_the_same_time(go):
     async def work(client):
         start = time.monotonic()
@@ -196,6 +205,83 @@ def test_a_blocked_loop_loses_nothing_of_a_burst(go):
             assert len(await process.stdout.read()) == 19_999_999
 
     go(work)
+
+
+def test_all_of_a_burst_comes_out_of_a_plain_loop(go):
+    async def work(client):
+        async with await client.command("local", "seq 1 2900000") as process:
+            size, last = 0, b""
+            async for line in process.stdout:
+                size, last = size + len(line), line
+            assert (size, last) == (22_088_896, b"2900000\n")
+            assert await process.wait(10) == 0
+
+    go(work)
+
+
+def test_output_that_comes_at_once_is_never_missed(go):
+    async def work(client):
+        for number in range(60):
+            assert (await client.run("local", ["echo", str(number)], text=True)).stdout == f"{number}\n"
+
+    go(work)
+
+
+def test_writes_that_are_cancelled_are_written_once(go, echo_port):
+    async def work(client):
+        data, sent = bytes(range(256)) * 8192, 0
+        async with await client.dial("local", echo_port) as connection:
+            stream, received = connection._stream, bytearray()
+            cancelled = 0
+
+            async def read():
+                while len(received) < len(data):
+                    received.extend(await connection.recv(65536))
+
+            reading = asyncio.create_task(read())
+            while sent < len(data):
+                # A whole write that is cancelled can't say how far it came; its steps are exact.
+                step = stream._writing.until(lambda waker, at=sent: stream.native.try_write(data, at, waker))
+                try:
+                    sent += await asyncio.wait_for(step, random.uniform(0, 0.0005))
+                except asyncio.TimeoutError:
+                    cancelled += 1
+            await asyncio.wait_for(reading, 20)
+            assert bytes(received) == data
+
+    go(work)
+
+
+def test_two_hundred_sessions_live_in_one_loop(go):
+    async def work(client):
+        async def one(number):
+            async with await client.command(
+                "local", f"read line || true; echo {number}; sleep 0.2; echo end"
+            ) as process:
+                return await process.stdout.read(), await process.wait(30)
+
+        results = await asyncio.gather(*(one(number) for number in range(200)))
+        assert results == [(b"%d\nend\n" % number, 0) for number in range(200)]
+
+    go(work)
+
+
+def test_a_loop_without_add_reader_is_told_so(emulator):
+    class Bare(asyncio.SelectorEventLoop):
+        def add_reader(self, *_):
+            raise NotImplementedError
+
+    async def work():
+        client = ssmwire.aio.Client(**emulator.client_options)
+        with pytest.raises(ssmwire.Unsupported, match="add_reader") as caught:
+            await client.run("local", ["true"])
+        assert "SelectorEventLoop" in caught.value.hint
+
+    loop = Bare()
+    try:
+        loop.run_until_complete(work())
+    finally:
+        loop.close()
 
 
 def test_starts_that_are_cancelled_leave_no_session(go, emulator):

@@ -6,6 +6,7 @@ import pathlib
 import threading
 
 import asyncssh
+import postgresql
 import pytest
 
 from ssmwire.testing import Emulator
@@ -82,3 +83,16 @@ def test_paramiko_over_dial(ssm_emulator, ssh_port):
 def test_asyncssh_over_a_socket(ssm_emulator, ssh_port):
     out = asyncio.run(example("asyncssh_over_a_socket").main("local", ssh_port, "me", "secret", "uptime"))
     assert out == "ran uptime\n" + "x" * 300_000
+
+
+def test_asyncssh_over_open_connection(ssm_emulator, ssh_port):
+    out = asyncio.run(example("asyncssh_over_open_connection").main("local", ssh_port, "me", "secret", "uptime"))
+    assert out == "ran uptime\n" + "x" * 300_000
+
+
+@pytest.mark.skipif(not postgresql.program("postgres"), reason="cli/tests/servers/install.sh brings PostgreSQL")
+def test_psycopg_through_a_forward(ssm_emulator):
+    query = "SELECT n, repeat('x', n) FROM generate_series(1, 1000) AS n"
+    with postgresql.serving() as port:
+        rows = example("psycopg_through_forward").main("local", "localhost", port, postgresql.USER, "postgres", query)
+    assert rows == [(number, "x" * number) for number in range(1, 1001)]

@@ -106,3 +106,72 @@ def test_a_refused_connection_is_an_error(client):
         port = server.getsockname()[1]
     with client.dial("local", port) as connection, pytest.raises(ConnectionRefusedError):
         connection.recv(1)
+
+
+@pytest.fixture(scope="module")
+def download_port():
+    """A port of this machine that sends 20 MB, and ends."""
+    server = socket.create_server(("127.0.0.1", 0))
+    data = bytes(range(250)) * 80_000
+
+    def serve(connection):
+        with contextlib.suppress(OSError), connection:
+            connection.sendall(data)
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    yield server.getsockname()[1], data
+    server.close()
+
+
+def test_a_download_through_a_forward_waits_for_a_slow_reader(client, download_port):
+    port, data = download_port
+    with client.forward("local", port) as forward, socket.create_connection(forward.address) as connection:
+        received = bytearray(connection.recv(1))
+        time.sleep(2)
+        while block := connection.recv(1 << 20):
+            received += block
+        assert received == data
+
+
+def test_a_download_that_is_dialled_waits_for_a_slow_reader(client, download_port):
+    port, data = download_port
+    with client.dial("local", port) as connection:
+        received = bytearray(connection.recv(1))
+        time.sleep(2)
+        while block := connection.recv(1 << 20):
+            received += block
+        assert received == data
+
+
+def test_a_closed_connection_says_so(client, echo_port):
+    connection = client.dial("local", echo_port)
+    connection.close()
+    connection.close()
+    for call in (lambda: connection.recv(1), lambda: connection.sendall(b"x")):
+        with pytest.raises(ssmwire.BadHandle):
+            call()
+    forward = client.forward("local", echo_port)
+    forward.close()
+    forward.close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(forward.address, timeout=5)
+
+
+@pytest.mark.parametrize("wrong", [None, "text", 5, ["x"]])
+def test_what_is_not_bytes_is_not_written(client, echo_port, wrong):
+    with client.dial("local", echo_port) as connection:
+        with pytest.raises(TypeError):
+            connection.sendall(wrong)
+        connection.sendall(b"still good")
+        assert receive(connection, 10) == b"still good"
+
+
+@pytest.mark.parametrize("port", [-1, 65536, "22", None, 1.5])
+def test_a_port_is_a_number_of_sixteen_bits(client, port):
+    with pytest.raises((TypeError, OverflowError)):
+        client.dial("local", port)

@@ -246,12 +246,3 @@ def test_credentials_come_from_a_boto3_session(emulator):
     with ssmwire.Client(credentials=session, endpoint_url=emulator.endpoint_url) as client:
         assert client.region == "eu-west-1"
         assert client.run("local", ["echo", "hi"]).stdout == b"hi\n"
-
-
-def test_the_package_brings_the_command():
-    for command in ([sys.executable, "-m", "ssmwire"], [os.path.join(os.path.dirname(sys.executable), "ssmwire")]):
-        run = [*command, "--local", "run", "local", "--", "sh", "-c", "echo hi; exit 5"]
-        done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
-        assert (done.stdout, done.returncode) == ("hi\n", 5), done.stderr
-        version = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=True)
-        assert version.stdout.split() == ["ssmwire", ssmwire.__version__]

@@ -106,3 +106,27 @@ def test_it_says_whether_a_target_is_connected(client, emulator):
     finally:
         emulator.set_online("local", True)
     client.wait_until_connected("local", timeout=5)
+
+
+def test_a_command_reads_its_input_and_then_the_end(client):
+    every_byte = bytes(range(256)) * 300
+    done = client.run("local", "wc -c; echo after", input=every_byte, check=True)
+    assert done.stdout.split() == [b"76800", b"after"]
+    assert client.run("local", ["cat"], input=every_byte, binary=True, check=True).stdout == every_byte
+    assert client.run("local", ["cat"], input=bytearray(b"array")).stdout == b"array"
+    assert client.run("local", ["cat"], input=b"").stdout == b""
+    assert client.run("local", "cat; echo no input").stdout == b"no input\n"
+
+
+def test_input_may_be_text(client):
+    assert client.run("local", ["cat"], input="\u00e9t\u00e9\n", text=True).stdout == "\u00e9t\u00e9\n"
+    assert client.run("local", ["wc", "-c"], input="\u00e9", encoding="latin-1").stdout.strip() == "1"
+    with pytest.raises(UnicodeEncodeError):
+        client.run("local", ["cat"], input="\u20ac", encoding="latin-1")
+    with pytest.raises(TypeError):
+        client.run("local", ["cat"], input=5)
+
+
+def test_many_targets_read_the_same_input(client):
+    results = list(client.run_many(["local", "i-0123456789abcdef0"], ["cat"], input="same", text=True))
+    assert [result.result.stdout for result in results] == ["same", "same"]

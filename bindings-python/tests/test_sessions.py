@@ -1,4 +1,5 @@
 import contextlib
+import hashlib
 import io
 import threading
 import time
@@ -170,3 +171,17 @@ def test_nothing_is_lost_while_nobody_reads(client):
     with client.command("local", "head -c 20000000 /dev/zero") as process:
         time.sleep(1)
         assert len(process.stdout.read()) == 20_000_000
+
+
+def test_writes_that_were_taken_survive_a_lost_connection(client, emulator):
+    lines = [b"%04d" % number + b"x" * 995 + b"\n" for number in range(200)]
+    with client.shell("local") as shell:
+        shell.write(b"stty -echo raw; head -c 200000 | md5sum; echo $((40 + 2)) is it\r")
+        time.sleep(0.5)
+        for number, line in enumerate(lines):
+            shell.write(line)
+            if number in (50, 120):
+                emulator.apply({"fault": "cut_client", "session": shell.id})
+        output = read_until(shell, b"42 is it")
+        assert hashlib.md5(b"".join(lines)).hexdigest().encode() in output
+        assert shell.stats()["reconnects"] >= 1

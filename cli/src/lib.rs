@@ -34,7 +34,7 @@ mod start_session;
 mod terminal;
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -46,6 +46,9 @@ use crate::exit::{Exit, Halt};
 use crate::output::Output;
 use crate::service::Service;
 use crate::signals::Signals;
+
+/// How the program is called.
+const PROGRAM: &str = "ssmwire";
 
 /// Threads that move bytes: one for the network, one so that the other directions are never held up by it.
 const WORKER_THREADS: usize = 2;
@@ -68,10 +71,22 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    execute_line(args.into_iter().map(Into::into).collect()).code()
+    execute_line(args.into_iter().map(Into::into).collect(), None).code()
 }
 
-fn execute_line(args: Vec<OsString>) -> Exit {
+/// Does what [`run`] does for a script that is this command and nothing else, and that can be the plugin as the program
+/// can: `install-plugin` links the script, and a token in the environment is hidden as [`conceal`] does it. It is to be
+/// called before anything else is done.
+///
+/// `interpreter` is the program that runs the script, with the arguments that begin its own command line: its options,
+/// and the script as it was named. `script` is the script's file, and `args` are what follows.
+pub fn run_script(interpreter: &[OsString], script: &Path, args: Vec<OsString>) -> u8 {
+    let args = plugin::conceal(interpreter, args);
+    let name = if script.file_stem() == Some(plugin::NAME.as_ref()) { plugin::NAME } else { PROGRAM };
+    execute_line([name.into()].into_iter().chain(args).collect(), Some(script.to_owned())).code()
+}
+
+fn execute_line(args: Vec<OsString>, script: Option<PathBuf>) -> Exit {
     let line =
         if is_plugin(&args) { Ok(CommandLine::of_plugin(args[1..].to_vec())) } else { CommandLine::parse_from(args) };
     let line = match line {
@@ -81,7 +96,7 @@ fn execute_line(args: Vec<OsString>) -> Exit {
     if line.debug {
         logging::start();
     }
-    match execute(line) {
+    match execute(line, script) {
         Ok(exit) => exit,
         Err(Halt::BrokenPipe) => Exit::BROKEN_PIPE,
         Err(Halt::Signalled(number)) => Exit::signalled(number),
@@ -97,7 +112,10 @@ fn execute_line(args: Vec<OsString>) -> Exit {
 ///
 /// For a program that is this command and nothing else; it is to be called before anything else is done.
 pub fn conceal(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
-    plugin::conceal(args.into_iter().collect())
+    let args: Vec<OsString> = args.into_iter().collect();
+    let Some((name, rest)) = args.split_first() else { return args };
+    let rest = plugin::conceal(std::slice::from_ref(name), rest.to_vec());
+    [name.clone()].into_iter().chain(rest).collect()
 }
 
 /// Returns whether the program was started under the official plugin's name.
@@ -112,17 +130,17 @@ fn tell_usage(answer: &clap::Error) -> Exit {
     if answer.use_stderr() { Exit::USAGE } else { Exit::SUCCESS }
 }
 
-fn execute(line: CommandLine) -> Result<Exit, Halt> {
+fn execute(line: CommandLine, script: Option<PathBuf>) -> Result<Exit, Halt> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build();
     let runtime = runtime.map_err(|problem| {
         Error::new(Kind::Internal, format!("no threads can be started: {problem}")).with_source(problem)
     })?;
-    let outcome = runtime.block_on(perform(line));
+    let outcome = runtime.block_on(perform(line, script));
     runtime.shutdown_timeout(LAST_WORK_MAX);
     outcome
 }
 
-async fn perform(line: CommandLine) -> Result<Exit, Halt> {
+async fn perform(line: CommandLine, script: Option<PathBuf>) -> Result<Exit, Halt> {
     let mut signals = Signals::listen()?;
     match line.command {
         Command::Emulator(options) => emulator::serve(&options, line.service.region.as_deref(), &mut signals).await,
@@ -151,7 +169,7 @@ async fn perform(line: CommandLine) -> Result<Exit, Halt> {
             with_service(&line.service, &mut signals, work).await
         }
         Command::Plugin(options) => plugin::serve(&options.arguments, &mut signals).await,
-        Command::InstallPlugin(options) => Ok(plugin::install(&options).map(|()| Exit::SUCCESS)?),
+        Command::InstallPlugin(options) => Ok(plugin::install(&options, script.as_deref()).map(|()| Exit::SUCCESS)?),
         Command::StartSession(StartSessionOptions { generate_cli_skeleton: Some(skeleton), .. }) => {
             print(skeleton.text()).await
         }

@@ -9,6 +9,7 @@
 """
 
 from . import errors
+from ._events import Event
 from ._native import version as _version
 from ._options import CompletedCommand, Credentials, HostResult
 from ._sessions import Forward, Process, Session, Shell
@@ -24,6 +25,7 @@ __all__ = [
     "CompletedCommand",
     "Connection",
     "Credentials",
+    "Event",
     "Forward",
     "HostResult",
     "Process",

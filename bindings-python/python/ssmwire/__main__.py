@@ -8,8 +8,10 @@ from . import _native
 
 
 def main() -> int:
-    """Run the command that the arguments say."""
-    return _native.command_line(["ssmwire", *sys.argv[1:]])
+    """Run the command that the arguments say. The script under the plugin's name is the plugin."""
+    script, *args = sys.argv
+    leading = sys.orig_argv[1 : len(sys.orig_argv) - len(args)]
+    return _native.command_line([sys.executable, *leading], script, args)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,12 @@ class Decoding(NamedTuple):
         wants_text = text or encoding is not None or problems is not None
         return cls(encoding or "utf-8" if wants_text else None, problems or "strict")
 
+    def encode(self, data: str | Data | None) -> bytes | None:
+        """Make bytes of a command's input."""
+        if data is None:
+            return None
+        return data.encode(self.encoding or "utf-8", self.errors) if isinstance(data, str) else readable(data)
+
     def apply(self, output: bytes) -> Any:
         """Decode, if that was asked for."""
         return output if self.encoding is None else output.decode(self.encoding, self.errors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import _native, errors
+from ._events import HasEvents
 from ._options import READ_SIZE, Data
 from ._streams import Connection, Reader, result, write_all
 
@@ -49,11 +50,12 @@ class SessionInfo:
         return f"<{type(self).__name__} {self.id}>"
 
 
-class Session(SessionInfo):
+class Session(SessionInfo, HasEvents):
     """A session of whatever kind: bytes in, bytes out."""
 
     def __init__(self, native: _native.Session) -> None:
         super().__init__(native)
+        HasEvents.__init__(self, native)
         self._stdio = native.stdio()
 
     def ready(self, timeout: float | None = None) -> None:
@@ -121,11 +123,12 @@ class ProcessInfo(SessionInfo):
         return self.returncode
 
 
-class Process(ProcessInfo):
+class Process(ProcessInfo, HasEvents):
     """A command that runs. Leaving its `with` block ends it."""
 
     def __init__(self, native: _native.Session) -> None:
         super().__init__(native)
+        HasEvents.__init__(self, native)
         self.stdout = Reader(native.stdio())
         """Standard output, to read. It shares a budget of unread bytes with standard error: read both."""
         self.stderr = Reader(native.stderr())
@@ -184,8 +187,12 @@ class ForwardInfo:
         return self._native.stats()
 
 
-class Forward(ForwardInfo):
+class Forward(ForwardInfo, HasEvents):
     """A local address whose connections end at a far port."""
+
+    def __init__(self, native: _native.Forward) -> None:
+        super().__init__(native)
+        HasEvents.__init__(self, native)
 
     def close(self) -> None:
         """Stop listening, cut the connections and end the sessions."""

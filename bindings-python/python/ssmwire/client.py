@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from . import _lifecycle, _native, _options, errors
-from ._options import Args, CompletedCommand, CredentialsSource, Decoding, HostResult, Parameters
+from ._options import Args, CompletedCommand, CredentialsSource, Data, Decoding, HostResult, Parameters
 from ._sessions import Forward, Process, Session, Shell
 from ._streams import Connection, result
 
@@ -111,6 +111,7 @@ class Client:
         target: str,
         args: Args,
         *,
+        input: str | Data | None = None,
         timeout: float | None = None,
         check: bool = False,
         text: bool | None = None,
@@ -122,13 +123,14 @@ class Client:
     ) -> CompletedCommand:
         """Run a command to its end, in the vocabulary of `subprocess.run`.
 
-        `args` is a list of arguments, which arrive as they are, or one line for the far side's `sh`. `binary` asks for
-        output that is exact for every byte, where agents mangle what is not UTF-8. A command that does not end in
-        `timeout` seconds raises `TimeoutExpired`, with what it had written.
+        `args` is a list of arguments, which arrive as they are, or one line for the far side's `sh`. `input` is what
+        the command reads, bytes or text in `encoding`; without it there is nothing to read. `binary` asks for output
+        that is exact for every byte, where agents mangle what is not UTF-8. A command that does not end in `timeout`
+        seconds raises `TimeoutExpired`, with what it had written.
         """
         decoding = Decoding.of(text, encoding, errors)
         words = _options.arguments(args)
-        operation = self._open().run(target, words, timeout, binary, document_name, reason)
+        operation = self._open().run(target, words, decoding.encode(input), timeout, binary, document_name, reason)
         return _finished(args, operation, decoding, check, timeout)
 
     def run_many(
@@ -137,6 +139,7 @@ class Client:
         args: Args,
         *,
         concurrency: int = 10,
+        input: str | Data | None = None,
         timeout: float | None = None,
         check: bool = False,
         text: bool | None = None,
@@ -156,9 +159,10 @@ class Client:
         if concurrency < 1:
             raise ValueError("concurrency must be at least 1")
         native = self._open()
+        given = decoding.encode(input)
 
         def start(target: str) -> _native.Operation[_options.Output]:
-            return native.run(target, words, timeout, binary, document_name, reason)
+            return native.run(target, words, given, timeout, binary, document_name, reason)
 
         def finish(target: str, operation: _native.Operation[_options.Output]) -> HostResult:
             try:

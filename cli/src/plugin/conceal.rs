@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -18,17 +19,26 @@ const PIPED: &str = "response-in-descriptor:";
 
 /// Starts the program anew if a response is in its environment; returns the arguments if not, or if that can't be done,
 /// as without `/proc`. Then the session goes on as well, with the variable.
-pub(crate) fn conceal(arguments: Vec<OsString>) -> Vec<OsString> {
-    let variable = arguments.iter().skip(1).position(|argument| argument.to_string_lossy().starts_with(VARIABLE));
-    let Some(at) = variable.map(|at| at + 1) else { return arguments };
+///
+/// `start` begins its command line: its name, and for an interpreter what leads to these arguments.
+pub(crate) fn conceal(start: &[OsString], arguments: Vec<OsString>) -> Vec<OsString> {
+    let Some((name, leading)) = start.split_first() else { return arguments };
+    let variable = arguments.iter().position(|argument| argument.to_string_lossy().starts_with(VARIABLE));
+    let Some(at) = variable else { return arguments };
     let Some(response) = std::env::var_os(&arguments[at]) else { return arguments };
     let Ok(pipe) = filled(response.as_encoded_bytes()) else { return arguments };
-    let Ok(program) = std::env::current_exe() else { return arguments };
+    let Some(program) = program(name, leading) else { return arguments };
     let mut again = arguments.clone();
     again[at] = format!("{PIPED}{}", pipe.as_raw_fd()).into();
     // Returns only if it fails.
-    let _problem = Command::new(program).arg0(&again[0]).args(&again[1..]).env_remove(&arguments[at]).exec();
+    let _problem = Command::new(program).arg0(name).args(leading).args(again).env_remove(&arguments[at]).exec();
     arguments
+}
+
+/// Returns the file to start. An interpreter is started by its name, since it finds its own files by that: what the name
+/// leads to may be the interpreter of another environment.
+fn program(name: &OsString, leading: &[OsString]) -> Option<PathBuf> {
+    if leading.is_empty() { std::env::current_exe().ok() } else { Some(PathBuf::from(name)) }
 }
 
 /// Makes a pipe that holds `bytes` and ends after them, for the next program to inherit.
@@ -63,7 +73,7 @@ mod tests {
     #[test]
     fn arguments_without_a_response_in_the_environment_stay_as_they_are() {
         let arguments: Vec<OsString> =
-            ["ssmwire", "plugin", "AWS_SSM_START_SESSION_RESPONSE_OF_NO_ONE"].map(OsString::from).to_vec();
-        assert_eq!(conceal(arguments.clone()), arguments);
+            ["plugin", "AWS_SSM_START_SESSION_RESPONSE_OF_NO_ONE"].map(OsString::from).to_vec();
+        assert_eq!(conceal(&["ssmwire".into()], arguments.clone()), arguments);
     }
 }

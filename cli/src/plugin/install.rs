@@ -9,17 +9,17 @@ use ssmwire::{Error, Kind, Result};
 
 use super::NAME;
 use crate::args::InstallPluginOptions;
-use crate::message;
+use crate::{PROGRAM, message};
 
 /// The folder for programs of one's own, below the home folder.
 const OWN_PROGRAMS: &str = ".local/bin";
-/// How the program that a link of ours leads to is called.
-const PROGRAM: &str = "ssmwire";
 
-/// Places the link, and says where, and what else is needed for the AWS CLI to find it.
-pub(crate) fn install(options: &InstallPluginOptions) -> Result<()> {
+/// Places the link to this program, or to the script that it runs, and says where, and what else is needed for the AWS
+/// CLI to find it.
+pub(crate) fn install(options: &InstallPluginOptions, script: Option<&Path>) -> Result<()> {
     let search: Vec<PathBuf> = std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect();
-    let program = std::env::current_exe()
+    let program = script
+        .map_or_else(std::env::current_exe, Path::canonicalize)
         .map_err(|problem| Error::new(Kind::Internal, format!("the program does not know its file: {problem}")))?;
     check(&program)?;
     let folder = match &options.dir {
@@ -37,8 +37,8 @@ pub(crate) fn install(options: &InstallPluginOptions) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a program that only has the command inside it, as an interpreter does that runs the Python package: under the
-/// plugin's name it would be itself.
+/// Refuses a program that only has the command inside it, and a module that an interpreter was told to run: under the
+/// plugin's name they would be something else.
 fn check(program: &Path) -> Result<()> {
     let name = program.file_stem().unwrap_or_default();
     if name == PROGRAM || name == NAME {
@@ -107,7 +107,7 @@ mod tests {
         for name in ["/usr/bin/ssmwire", "/usr/bin/session-manager-plugin"] {
             assert!(check(Path::new(name)).is_ok(), "{name}");
         }
-        for name in ["/usr/bin/python3.11", "/usr/bin/node", "/"] {
+        for name in ["/usr/bin/python3.11", "/usr/lib/ssmwire/__main__.py", "/usr/bin/node", "/"] {
             assert_eq!(check(Path::new(name)).expect_err(name).kind(), Kind::Unsupported);
         }
     }

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from .. import _native, errors
 
@@ -25,7 +25,12 @@ class Reactor:
         self._queue = _native.Queue()
         self._waiting: dict[int, asyncio.Future[None]] = {}
         self._last_tag = 0
-        loop.add_reader(self._queue.fileno(), self._wake)
+        try:
+            loop.add_reader(self._queue.fileno(), self._wake)
+        except NotImplementedError:
+            problem = f"{type(loop).__name__} has no add_reader, by which a loop waits for this library"
+            hint = "run an asyncio.SelectorEventLoop or uvloop, or use the calls of `ssmwire` in threads"
+            raise errors.Unsupported(problem, hint=hint) from None
 
     @classmethod
     def running(cls) -> Reactor:
@@ -98,3 +103,21 @@ async def result(operation: _native.Operation[T]) -> T:
     except BaseException:
         operation.cancel()
         raise
+
+
+async def within(timeout: float | None, work: Coroutine[Any, Any, T]) -> T:
+    """Give `work` so much time."""
+    if timeout is None:
+        return await work
+    try:
+        return await asyncio.wait_for(work, timeout)
+    except errors.Error:
+        raise
+    except TimeoutError as error:
+        raise _late(timeout) from error
+    except asyncio.TimeoutError as error:  # which is another class before Python 3.11
+        raise _late(timeout) from error
+
+
+def _late(timeout: float) -> errors.Timeout:
+    return errors.Timeout(f"this was not done within {timeout}s", retryable=True)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
-
 from .. import _native, errors
 from .._options import READ_SIZE, Data
 from .._sessions import ForwardInfo, ProcessInfo, SessionInfo
-from ._reactor import result
+from ._events import HasEvents
+from ._reactor import result, within
 from ._streams import Connection, Reader, Stream
 
-T = TypeVar("T")
 
-
-class Session(SessionInfo):
+class Session(SessionInfo, HasEvents):
     """A session of whatever kind: bytes in, bytes out. A read that is cancelled has taken nothing."""
 
     def __init__(self, native: _native.Session) -> None:
         super().__init__(native)
+        HasEvents.__init__(self, native)
         self._stdio = Stream(native.stdio())
 
     async def ready(self, timeout: float | None = None) -> None:
@@ -69,11 +65,12 @@ class Shell(Session):
         return self
 
 
-class Process(ProcessInfo):
+class Process(ProcessInfo, HasEvents):
     """A command that runs. Leaving its `async with` block ends it."""
 
     def __init__(self, native: _native.Session) -> None:
         super().__init__(native)
+        HasEvents.__init__(self, native)
         self.stdout = Reader(native.stdio())
         """Standard output, to read. It shares a budget of unread bytes with standard error: read both."""
         self.stderr = Reader(native.stderr())
@@ -104,8 +101,12 @@ class Process(ProcessInfo):
         await self.close()
 
 
-class Forward(ForwardInfo):
+class Forward(ForwardInfo, HasEvents):
     """A local address whose connections end at a far port."""
+
+    def __init__(self, native: _native.Forward) -> None:
+        super().__init__(native)
+        HasEvents.__init__(self, native)
 
     async def close(self) -> None:
         """Stop listening, cut the connections and end the sessions."""
@@ -116,21 +117,3 @@ class Forward(ForwardInfo):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-async def within(timeout: float | None, work: Coroutine[Any, Any, T]) -> T:
-    """Give `work` so much time."""
-    if timeout is None:
-        return await work
-    try:
-        return await asyncio.wait_for(work, timeout)
-    except errors.Error:
-        raise
-    except TimeoutError as error:
-        raise _late(timeout) from error
-    except asyncio.TimeoutError as error:  # which is another class before Python 3.11
-        raise _late(timeout) from error
-
-
-def _late(timeout: float) -> errors.Timeout:
-    return errors.Timeout(f"this was not done within {timeout}s", retryable=True)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from .. import _lifecycle, _native, _options, errors
-from .._options import Args, CompletedCommand, CredentialsSource, Decoding, HostResult, Parameters
+from .._options import Args, CompletedCommand, CredentialsSource, Data, Decoding, HostResult, Parameters
 from ._reactor import result
 from ._sessions import Forward, Process, Session, Shell
 from ._streams import Connection
@@ -98,6 +98,7 @@ class Client:
         target: str,
         args: Args,
         *,
+        input: str | Data | None = None,
         timeout: float | None = None,
         check: bool = False,
         text: bool | None = None,
@@ -110,7 +111,7 @@ class Client:
         """Run a command to its end, in the vocabulary of `subprocess.run`."""
         decoding = Decoding.of(text, encoding, errors)
         words = _options.arguments(args)
-        operation = self._open().run(target, words, timeout, binary, document_name, reason)
+        operation = self._open().run(target, words, decoding.encode(input), timeout, binary, document_name, reason)
         return await _finished(args, operation, decoding, check, timeout)
 
     async def run_many(
@@ -119,6 +120,7 @@ class Client:
         args: Args,
         *,
         concurrency: int = 10,
+        input: str | Data | None = None,
         timeout: float | None = None,
         check: bool = False,
         text: bool | None = None,
@@ -140,6 +142,7 @@ class Client:
                 done = await self.run(
                     target,
                     args,
+                    input=input,
                     timeout=timeout,
                     check=check,
                     text=text,

@@ -1,0 +1,366 @@
+"""Measures the package, beside aws-ssm-bridge where that can do the job, and writes RESULTS.md.
+
+All in one run, in turns, against one emulator in a process of its own, over TLS. `make python-bench` runs it.
+"""
+
+import asyncio
+import contextlib
+import os
+import pathlib
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, NamedTuple
+
+import ssmwire
+import ssmwire.aio
+
+try:
+    import aws_ssm_bridge
+except ImportError:
+    aws_ssm_bridge = None
+
+NAME = "ssmmessages.eu-west-1.amazonaws.com"
+ROUNDS = 3
+BLOCK = 8_000_000
+"""What aws-ssm-bridge receives without a loss, in bytes; the rate counts from the first to the last of them."""
+LARGE = 100_000_000
+ECHOES = 300
+DOCUMENT = "AWS-StartNonInteractiveCommand"
+RAW_ECHO = "stty raw -echo; printf ready; cat"
+
+
+class Row(NamedTuple):
+    """A line of the table."""
+
+    what: str
+    reached: str
+    beside: str
+
+
+@contextlib.contextmanager
+def emulator() -> Iterator[dict[str, str]]:
+    """Run an emulator, and yield the environment of its clients."""
+    with tempfile.TemporaryDirectory() as place:
+        authority = f"{place}/ca.pem"
+        ready, given = os.pipe()
+        command = [sys.executable, "-m", "ssmwire", "emulator", "--port", "0", "--ready-fd", str(given)]
+        # Shells start as those of a user without a configuration.
+        bare = {**os.environ, "HOME": place}
+        process = subprocess.Popen(
+            [*command, "--ca-file", authority], pass_fds=[given], env=bare, stdout=subprocess.DEVNULL
+        )
+        os.close(given)
+        lines = []
+        with os.fdopen(ready) as reader:
+            for line in reader:
+                if line == "\n":
+                    break
+                lines.append(line.rstrip("\n").split("=", 1))
+        variables = dict(lines)
+        port = variables["AWS_ENDPOINT_URL_SSM"].rsplit(":", 1)[1]
+        variables["AWS_ENDPOINT_URL_SSM"] = f"https://{NAME}:{port}"
+        variables["SSL_CERT_FILE"] = variables["AWS_CA_BUNDLE"] = authority
+        try:
+            yield variables
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def sync_rate(client: ssmwire.Client, size: int) -> float:
+    """Return bytes in a second, received by a thread."""
+    with client.command("local", ["head", "-c", str(size), "/dev/zero"]) as process:
+        total = len(process.stdout.read1(65536))
+        start = time.perf_counter()
+        while block := process.stdout.read1(65536):
+            total += len(block)
+        taken = time.perf_counter() - start
+    assert total == size
+    return total / taken
+
+
+async def async_rate(client: ssmwire.aio.Client, size: int) -> float:
+    """Return bytes in a second, received by a task."""
+    async with await client.command("local", ["head", "-c", str(size), "/dev/zero"]) as process:
+        total = len(await process.stdout.read(65536))
+        start = time.perf_counter()
+        while block := await process.stdout.read(65536):
+            total += len(block)
+        taken = time.perf_counter() - start
+    assert total == size
+    return total / taken
+
+
+async def bridge_rate(manager: Any, size: int) -> tuple[float, int]:
+    """Return bytes in a second that aws-ssm-bridge received, and how many it lost."""
+    parameters = {"command": [f"head -c {size} /dev/zero"]}
+    session = await manager.start_session("local", document_name=DOCUMENT, parameters=parameters)
+    output = session.output()
+    total = len(await anext(output))
+    start = time.perf_counter()
+    async for block in output:
+        total += len(block)
+        last = time.perf_counter()
+    await session.terminate()
+    return total / (last - start), size - total
+
+
+def median_of(times: list[float]) -> float:
+    """Return the middle one, in microseconds."""
+    return statistics.median(times) * 1e6
+
+
+def sync_echo(client: ssmwire.Client) -> float:
+    """Return the round trip of a key in a terminal, for a thread."""
+    with client.shell("local") as shell:
+        shell.write(RAW_ECHO.encode() + b"\r")
+        seen = b""
+        while not seen.endswith(b"ready"):
+            seen += shell.read()
+        times = []
+        for _ in range(ECHOES):
+            start = time.perf_counter()
+            shell.write(b"x")
+            assert shell.read() == b"x"
+            times.append(time.perf_counter() - start)
+    return median_of(times)
+
+
+async def async_echo(client: ssmwire.aio.Client) -> float:
+    """Return the round trip of a key in a terminal, for a task."""
+    async with await client.shell("local") as shell:
+        await shell.write(RAW_ECHO.encode() + b"\r")
+        seen = b""
+        while not seen.endswith(b"ready"):
+            seen += await shell.read()
+        times = []
+        for _ in range(ECHOES):
+            start = time.perf_counter()
+            await shell.write(b"x")
+            assert await shell.read() == b"x"
+            times.append(time.perf_counter() - start)
+    return median_of(times)
+
+
+async def bridge_echo(manager: Any) -> float:
+    """Return the round trip of a key in a terminal, of aws-ssm-bridge."""
+    # One with a handshake: it waits for that, and plain shells have none.
+    command = {"command": [f"sh -c '{RAW_ECHO}'"]}
+    session = await manager.start_session("local", document_name="AWS-StartInteractiveCommand", parameters=command)
+    output = session.output()
+    seen = b""
+    while not seen.endswith(b"ready"):
+        seen += await anext(output)
+    times = []
+    for _ in range(ECHOES):
+        start = time.perf_counter()
+        await session.send(b"x")
+        assert await anext(output) == b"x"
+        times.append(time.perf_counter() - start)
+    await session.terminate()
+    return median_of(times)
+
+
+@contextlib.contextmanager
+def echo_server() -> Iterator[int]:
+    """Serve a port that gives everything back, in a process of its own."""
+    program = (
+        "import socket, threading\n"
+        "server = socket.create_server(('127.0.0.1', 0))\n"
+        "print(server.getsockname()[1], flush=True)\n"
+        "def serve(c):\n"
+        "    c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)\n"
+        "    while data := c.recv(65536): c.sendall(data)\n"
+        "while True: threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def awaited(send: Callable[[bytes], Awaitable[None]], receive: Callable[[int], Awaitable[bytes]]) -> float:
+    """Return the round trip of an awaited read."""
+    times = []
+    for _ in range(ECHOES):
+        start = time.perf_counter()
+        await send(b"x" * 64)
+        assert len(await receive(64)) == 64
+        times.append(time.perf_counter() - start)
+    return median_of(times)
+
+
+def blocking(connection: Any) -> float:
+    """Return the round trip of a read that blocks."""
+    times = []
+    for _ in range(ECHOES):
+        start = time.perf_counter()
+        connection.sendall(b"x" * 64)
+        assert len(connection.recv(64)) == 64
+        times.append(time.perf_counter() - start)
+    return median_of(times)
+
+
+async def waiting_costs(port: int) -> list[float]:
+    """Return how much longer an awaited round trip takes than one that blocks a thread: of a socket, and of ours."""
+    loop = asyncio.get_running_loop()
+    with socket.create_connection(("127.0.0.1", port)) as plain:
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        socket_blocks = blocking(plain)
+        plain.setblocking(False)
+        socket_waits = await awaited(lambda data: loop.sock_sendall(plain, data), lambda n: loop.sock_recv(plain, n))
+    with ssmwire.Client() as client, client.dial("local", port) as connection:
+        blocking(connection)
+        ours_blocks = blocking(connection)
+    async with ssmwire.aio.Client() as twin, await twin.dial("local", port) as other:
+        await awaited(other.sendall, other.recv)
+        ours_waits = await awaited(other.sendall, other.recv)
+    return [socket_blocks, socket_waits, ours_blocks, ours_waits]
+
+
+async def many_sessions(count: int) -> tuple[float, float, float]:
+    """Return seconds until all run, seconds until all have answered, and MiB of memory for them."""
+    async with ssmwire.aio.Client() as client:
+        await client.run("local", ["true"])
+        before = resident()
+        start = time.perf_counter()
+        shells = await asyncio.gather(*(client.shell("local") for _ in range(count)))
+        await asyncio.gather(*(shell.ready() for shell in shells))
+        started = time.perf_counter() - start
+
+        async def ask(number: int, shell: ssmwire.aio.Shell) -> None:
+            await shell.write(b"echo $((%d + 1)) is it\r" % number)
+            seen, wanted = b"", b"%d is it" % (number + 1)
+            while wanted not in seen:
+                seen += await shell.read()
+
+        start = time.perf_counter()
+        await asyncio.gather(*(ask(number, shell) for number, shell in enumerate(shells)))
+        return started, time.perf_counter() - start, resident() - before
+
+
+def resident() -> float:
+    """Return the memory of this process, in MiB."""
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def import_ms(statement: str) -> float:
+    """Return how long a statement takes in a new interpreter, less an empty one."""
+
+    def once(program: str) -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", program], check=True)
+        return time.perf_counter() - start
+
+    pairs = [(once(statement), once("pass")) for _ in range(20)]
+    return statistics.median(whole - empty for whole, empty in pairs) * 1000
+
+
+def spread(values: list[float]) -> str:
+    """Show the middle one, and between which they are."""
+    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
+
+
+async def measure(wheel_size: int) -> list[Row]:
+    """Measure all."""
+    rows = []
+    rates: dict[str, list[float]] = {"sync": [], "async": [], "bridge": []}
+    echoes: dict[str, list[float]] = {"sync": [], "async": [], "bridge": []}
+    large: dict[str, list[float]] = {"sync": [], "async": []}
+    lost = []
+    manager = await aws_ssm_bridge.SessionManager.new(region="eu-west-1") if aws_ssm_bridge else None
+    with ssmwire.Client() as client:
+        async with ssmwire.aio.Client() as twin:
+            for _ in range(ROUNDS):
+                rates["sync"].append(sync_rate(client, BLOCK))
+                rates["async"].append(await async_rate(twin, BLOCK))
+                echoes["sync"].append(sync_echo(client))
+                echoes["async"].append(await async_echo(twin))
+                if manager:
+                    rate, missing = await bridge_rate(manager, BLOCK)
+                    rates["bridge"].append(rate)
+                    lost.append(missing)
+                    echoes["bridge"].append(await bridge_echo(manager))
+            for _ in range(3):
+                large["sync"].append(sync_rate(client, LARGE))
+                large["async"].append(await async_rate(twin, LARGE))
+    for face in ("sync", "async"):
+        here = f"{statistics.median(rates[face]) / 1e6:.0f} MB/s"
+        if manager:
+            times = [ours / theirs for ours, theirs in zip(rates[face], rates["bridge"], strict=True)]
+            there = f"aws-ssm-bridge {statistics.median(rates['bridge']) / 1e6:.1f} MB/s, lost {max(lost):,} bytes"
+            rows.append(Row(f"received, {face}, of 8 MB", f"{spread(times)} times as fast, {here}", there))
+        rows.append(Row(f"received, {face}, of 100 MB", f"{statistics.median(large[face]) / 1e6:.0f} MB/s", ""))
+    for face in ("sync", "async"):
+        here = f"{statistics.median(echoes[face]):.0f} µs"
+        if manager:
+            times = [theirs / ours for ours, theirs in zip(echoes[face], echoes["bridge"], strict=True)]
+            there = f"aws-ssm-bridge {statistics.median(echoes['bridge']):.0f} µs"
+            rows.append(
+                Row(f"round trip of a key in a terminal, {face}", f"{spread(times)} times lower, {here}", there)
+            )
+    with echo_server() as port:
+        costs = [await waiting_costs(port) for _ in range(ROUNDS)]
+    over = [
+        (ours_waits - ours_blocks) - (plain_waits - plain_blocks)
+        for plain_blocks, plain_waits, ours_blocks, ours_waits in costs
+    ]
+    middle = [statistics.median(column) for column in zip(*costs, strict=True)]
+    rows.append(
+        Row(
+            "what a wait of a task costs more than one of a thread, over a socket's own",
+            f"{spread(over)} µs; ours {middle[3]:.0f} and {middle[2]:.0f} µs",
+            f"socket {middle[1]:.0f} and {middle[0]:.0f} µs",
+        )
+    )
+    started, answered, memory = await many_sessions(200)
+    rows.append(
+        Row(
+            "200 shells in one loop",
+            f"started in {started:.2f} s, {memory / 200 * 1024:.0f} KiB each",
+            f"all have answered after {answered * 1000:.0f} ms",
+        )
+    )
+    rows.append(
+        Row(
+            "import ssmwire",
+            f"{import_ms('import ssmwire'):.0f} ms",
+            f"import asyncio {import_ms('import asyncio'):.0f} ms",
+        )
+    )
+    rows.append(Row("import ssmwire.aio", f"{import_ms('import ssmwire.aio'):.0f} ms", ""))
+    rows.append(Row("size of the wheel", f"{wheel_size / 1e6:.1f} MB", ""))
+    return rows
+
+
+def main(wheel: str) -> None:
+    """Measure, and write the table."""
+    with emulator() as variables:
+        os.environ.update(variables)
+        rows = asyncio.run(measure(pathlib.Path(wheel).stat().st_size))
+    version = sys.version.split()[0]
+    theirs = f" beside aws-ssm-bridge {aws_ssm_bridge.__version__}" if aws_ssm_bridge else ""
+    text = (
+        "# What was measured of the Python package\n\n"
+        f"`make python-bench` writes this file: CPython {version},{theirs} over TLS on loopback, "
+        f"{os.cpu_count()} cores.\n"
+        "Ratios are of one run, round by round; the middle one counts, and in brackets is between which they were.\n\n"
+        "| | reached | beside it |\n| --- | --- | --- |\n"
+    )
+    text += "".join(f"| {row.what} | {row.reached} | {row.beside} |\n" for row in rows)
+    pathlib.Path(__file__).with_name("RESULTS.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
