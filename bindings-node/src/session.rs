@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use napi::Env;
 use napi_derive::napi;
-use ssmwire::{SessionKind, Size, Stats};
+use ssmwire::{Event, SessionKind, Size, Stats};
 
 use crate::error::raised;
 use crate::home::exact;
@@ -98,6 +98,22 @@ impl Session {
     pub fn exit_code(&self, env: Env) -> napi::Result<Operation> {
         let session = self.0.clone();
         Operation::start(&env, async move { session.exit_code().await.map(Value::Code) })
+    }
+
+    /// Waits for the next change of its connection: `reconnecting` or `resumed`; null after the session's end.
+    #[napi]
+    pub fn event(&self, env: Env) -> napi::Result<Operation> {
+        let session = self.0.clone();
+        Operation::start(&env, async move {
+            loop {
+                match session.event().await {
+                    Some(Event::Reconnecting) => return Ok(Value::Text("reconnecting")),
+                    Some(Event::Resumed) => return Ok(Value::Text("resumed")),
+                    Some(_) => {}
+                    None => return Ok(Value::Unit),
+                }
+            }
+        })
     }
 
     /// Ends the session on the service.
