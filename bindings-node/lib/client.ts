@@ -3,7 +3,7 @@
 import * as check from './check'
 import { Connection, opened } from './connection'
 import { type AwsCredentials, type AwsCredentialsProvider, keys, source } from './credentials'
-import { AbortError } from './errors'
+import { AbortError, SsmwireError } from './errors'
 import { Forward } from './forward'
 import { native } from './load'
 import { asTheyCome, type HostResult } from './many'
@@ -160,7 +160,7 @@ export class Client {
 
   /** Waits until region and credentials are found. Nothing needs it to be called. */
   async ready(options?: Stoppable): Promise<void> {
-    await settle(this.#client.ready(), { signal: signalOf(options) })
+    await settle(this.#open.ready(), { signal: signalOf(options) })
   }
 
   /** Starts a session of whatever type its document says, and returns as soon as the service has answered. */
@@ -168,7 +168,7 @@ export class Client {
     const given = check.options<StartSession>('request', request)
     const signal = signalOf(given)
     const target = check.text('target', given.target)
-    const session = await settle(this.#client.startSession(target, sessionOptions(given)), { signal })
+    const session = await settle(this.#open.startSession(target, sessionOptions(given)), { signal })
     return new Session(session, this.#client, signal)
   }
 
@@ -178,7 +178,7 @@ export class Client {
     const outer = check.options<StartedSession>('started', started)
     const given = outer.session ?? outer
     const session = await settle(
-      this.#client.attach(
+      this.#open.attach(
         check.text('SessionId', given.SessionId ?? given.sessionId),
         check.text('StreamUrl', given.StreamUrl ?? given.streamUrl),
         check.text('TokenValue', given.TokenValue ?? given.tokenValue),
@@ -194,7 +194,7 @@ export class Client {
     const given = check.options<EcsExec>('request', request)
     const signal = signalOf(given)
     const session = await settle(
-      this.#client.ecsExec(
+      this.#open.ecsExec(
         check.text('task', given.task),
         check.text('command', given.command),
         check.optionalText('cluster', given.cluster),
@@ -214,7 +214,7 @@ export class Client {
     const given = check.options<RunOptions>('options', options)
     const presentation = new Presentation(given)
     const signal = signalOf(given)
-    const operation = this.#client.run(check.text('target', target), words(command), runOptions(given))
+    const operation = this.#open.run(check.text('target', target), words(command), runOptions(given))
     let output: raw.Output
     try {
       output = await settle(operation, { signal })
@@ -251,7 +251,7 @@ export class Client {
     const given = check.options<CommandOptions>('options', options)
     const signal = signalOf(given)
     const session = await settle(
-      this.#client.command(
+      this.#open.command(
         check.text('target', target),
         words(command),
         check.optionalText('documentName', given.documentName),
@@ -268,7 +268,7 @@ export class Client {
     const signal = signalOf(given)
     const columns = check.whole('columns', given.columns ?? 80, 1, 65535)
     const rows = check.whole('rows', given.rows ?? 24, 1, 65535)
-    const operation = this.#client.shell(check.text('target', target), columns, rows, sessionOptions(given))
+    const operation = this.#open.shell(check.text('target', target), columns, rows, sessionOptions(given))
     return new Shell(await settle(operation, { signal }), this.#client, signal)
   }
 
@@ -289,7 +289,7 @@ export class Client {
     const given = check.options<DialOptions>('options', options)
     const signal = signalOf(given)
     const port = portOptions(given)
-    const operation = this.#client.dial(check.text('target', target), port)
+    const operation = this.#open.dial(check.text('target', target), port)
     return new Connection(operation, this.#client, [port.host ?? target, port.port], signal)
   }
 
@@ -299,19 +299,19 @@ export class Client {
     const signal = signalOf(given)
     const bind = check.optionalText('bind', given.bind) ?? '127.0.0.1:0'
     const sessions = check.optionalNumber('sessions', given.sessions) ?? 1
-    const operation = this.#client.forward(check.text('target', target), bind, sessions, portOptions(given))
+    const operation = this.#open.forward(check.text('target', target), bind, sessions, portOptions(given))
     return new Forward(await settle(operation, { signal }), this.#client, signal)
   }
 
   /** Returns whether the target's agent is connected. */
   isConnected(target: string, options?: Stoppable): Promise<boolean> {
-    return settle(this.#client.isConnected(check.text('target', target)), { signal: signalOf(options) })
+    return settle(this.#open.isConnected(check.text('target', target)), { signal: signalOf(options) })
   }
 
   /** Waits until the target's agent is connected, as after a boot; for five minutes unless said otherwise. */
   async waitUntilConnected(target: string, options?: Stoppable & { timeout?: number }): Promise<void> {
     const timeout = check.optionalNumber('timeout', options?.timeout) ?? CONNECTED_MS
-    const operation = this.#client.waitUntilConnected(check.text('target', target), timeout)
+    const operation = this.#open.waitUntilConnected(check.text('target', target), timeout)
     await settle(operation, { signal: signalOf(options) })
   }
 
@@ -323,6 +323,13 @@ export class Client {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  get #open(): raw.Client {
+    if (this.#closing) {
+      throw new SsmwireError({ code: 'BAD_HANDLE', message: 'the client is closed' })
+    }
+    return this.#client
   }
 }
 
