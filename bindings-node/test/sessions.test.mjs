@@ -87,6 +87,17 @@ test('a destroyed shell takes no more input, as any stream', async () => {
   await assert.rejects(new Promise((_, reject) => shell.write('x', reject)), { code: 'ERR_STREAM_DESTROYED' })
 })
 
+test('closing the client closes what is open without an error, and whoever waits for more hears of it', async () => {
+  const own = emulator.client()
+  const [shell, flowing] = await Promise.all([own.shell('local'), own.shell('local')])
+  flowing.resume()
+  const closed = once(flowing, 'close')
+  const reading = assert.rejects(all(shell), { code: 'ERR_STREAM_PREMATURE_CLOSE' })
+  await own.close()
+  await Promise.all([reading, closed])
+  assert.equal(flowing.readableEnded, false)
+})
+
 test('a signal ends a shell that is open', async () => {
   const stop = new AbortController()
   const shell = await client.shell('local', { signal: stop.signal })
@@ -122,11 +133,12 @@ test('a lost connection is resumed, tells so, and loses nothing', async () => {
   const told = []
   shell.on('reconnecting', () => told.push('reconnecting'))
   const resumed = once(shell, 'resumed')
+  const output = all(shell)
   await shell.ready()
   assert.equal(await emulator.apply({ fault: 'cut_client', session: shell.id }), 1)
   await resumed
   shell.write('echo $((6*7)); exit\n')
-  assert.match((await all(shell)).toString(), /42/)
+  assert.match((await output).toString(), /42/)
   assert.deepEqual(told, ['reconnecting'])
 })
 
