@@ -160,6 +160,9 @@ pub(crate) struct RunOptions {
     /// Give up after so many seconds on each target
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
+    /// Give the command this file to read, or our own input for -; its output then comes when it has ended
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
     /// Get every byte through: the output is encoded on its way
     #[arg(long)]
     pub(crate) binary: bool,

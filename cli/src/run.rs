@@ -1,9 +1,10 @@
 //! `run`: a command on one or more targets, its output as it comes.
 //!
-//! Where the target can't keep the streams apart while the command runs, and with `--binary`, the output comes when the
-//! command has ended.
+//! Where the target can't keep the streams apart while the command runs, with `--binary` and with `--input`, the output
+//! comes when the command has ended.
 
 use std::future::ready;
+use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -13,12 +14,15 @@ use tokio::time::Instant;
 
 use crate::args::RunOptions;
 use crate::exit::{Exit, Halt};
+use crate::input::Input;
 use crate::label::Labeller;
 use crate::output::Output;
 use crate::{message, run_json};
 
 /// On how many targets the command runs at once; the others wait.
 const CONCURRENT_TARGETS_MAX: usize = 16;
+/// Bytes that are read from standard input at once.
+const INPUT_BLOCK: usize = 64 << 10;
 
 /// Returns all the targets that the options name; at least one.
 pub(crate) fn targets(options: &RunOptions) -> Result<Vec<String>> {
@@ -33,18 +37,38 @@ pub(crate) fn targets(options: &RunOptions) -> Result<Vec<String>> {
 }
 
 fn read_targets(path: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(path).map_err(|problem| {
-        let text = format!("`{}` cannot be read: {problem}", path.display());
-        Error::new(Kind::InvalidArgument, text).with_source(problem)
-    })?;
+    let text = std::fs::read_to_string(path).map_err(|problem| unreadable(path, problem))?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     Ok(lines.map(str::to_owned).collect())
+}
+
+/// Reads what the command is to read, whole: several targets may need it.
+async fn read_input(path: &Path) -> Result<Vec<u8>> {
+    if path != Path::new("-") {
+        return tokio::fs::read(path).await.map_err(|problem| unreadable(path, problem));
+    }
+    let (mut input, mut bytes, mut block) = (Input::open()?, Vec::new(), vec![0; INPUT_BLOCK]);
+    loop {
+        match input.read(&mut block).await? {
+            0 => return Ok(bytes),
+            length => bytes.extend_from_slice(&block[..length]),
+        }
+    }
+}
+
+fn unreadable(path: &Path, problem: io::Error) -> Error {
+    let text = format!("`{}` cannot be read: {problem}", path.display());
+    Error::new(Kind::InvalidArgument, text).with_source(problem)
 }
 
 /// Runs the command on every target; the exit code is the highest of all, which is ours if any target failed.
 pub(crate) async fn run(client: &Client, options: &RunOptions, targets: Vec<String>) -> Result<Exit, Halt> {
     let (stdout, stderr) = (Output::stdout()?, Output::stderr()?);
-    let run = Run { client, options, labelled: targets.len() > 1, stdout, stderr };
+    let input = match &options.input {
+        Some(path) => Some(read_input(path).await?),
+        None => None,
+    };
+    let run = Run { client, options, input, labelled: targets.len() > 1, stdout, stderr };
     let ends = stream::iter(targets).map(|target| run.on(target)).buffer_unordered(CONCURRENT_TARGETS_MAX);
     let worst = ends.try_fold(Exit::SUCCESS, |worst, end| ready(Ok(worst.max(end)))).await;
     run.stdout.flush().await?;
@@ -55,6 +79,7 @@ pub(crate) async fn run(client: &Client, options: &RunOptions, targets: Vec<Stri
 struct Run<'a> {
     client: &'a Client,
     options: &'a RunOptions,
+    input: Option<Vec<u8>>,
     /// Several targets share our output, so each line says whose it is.
     labelled: bool,
     stdout: Output,
@@ -80,7 +105,7 @@ impl Run<'_> {
 
     /// Shows the output as it comes, if that is possible.
     async fn live(&self, target: &str) -> Result<Exit, Halt> {
-        if self.options.binary {
+        if self.options.binary || self.input.is_some() {
             return self.at_the_end(target).await;
         }
         let deadline = self.options.timeout.map(|limit| Instant::now() + limit);
@@ -148,6 +173,7 @@ impl Run<'_> {
 
     async fn whole(&self, target: &str) -> Result<ssmwire::Output> {
         let run = self.client.run(target, self.command()).binary(self.options.binary);
+        let run = self.input.clone().into_iter().fold(run, RunBuilder::input);
         self.options.timeout.into_iter().fold(run, RunBuilder::timeout).await
     }
 

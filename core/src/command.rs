@@ -8,9 +8,11 @@ use crate::{Error, Result, StartSession};
 
 /// The document that runs a command without a terminal (PROTOCOL §9.2).
 pub(crate) const DOCUMENT: &str = "AWS-StartNonInteractiveCommand";
-/// Its parameter for the command line.
+/// The document that runs a command in a terminal (PROTOCOL §9.2).
+pub(crate) const DOCUMENT_WITH_TERMINAL: &str = "AWS-StartInteractiveCommand";
+/// Their parameter for the command line.
 pub(crate) const PARAMETER_COMMAND: &str = "command";
-/// Its parameter for standard error and exit code of their own.
+/// The first one's parameter for standard error and exit code of their own.
 pub(crate) const PARAMETER_SEPARATE: &str = "separateOutputStream";
 
 /// What to run.

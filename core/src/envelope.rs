@@ -4,6 +4,10 @@
 //! a mark, then standard error and the exit code. Where the far side has `base64`, both streams are encoded with it,
 //! which carries every byte past an agent that mangles what is not UTF-8 (PROTOCOL §12, row 26). A random nonce keeps
 //! the command's own output from being taken for a mark.
+//!
+//! It also carries input, which agents give to terminals alone (PROTOCOL §10.5): the script makes its terminal raw and
+//! hands on to the command what comes in pieces, each after its length. A length of 0 is the end of the input, which a
+//! raw terminal has no byte for.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
@@ -20,11 +24,17 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// Bytes of input in one piece: few round trips of `dd`, and no more than a stream's buffer.
+const PIECE: usize = 16 << 10;
+/// Digits and spaces that tell a piece's length.
+const LENGTH_WIDTH: usize = 8;
+
 /// One command's envelope.
 #[derive(Clone, Debug)]
 pub(crate) struct Envelope {
     nonce: String,
     is_binary: bool,
+    has_input: bool,
 }
 
 /// What an envelope held.
@@ -40,7 +50,12 @@ pub(crate) struct Contents {
 impl Envelope {
     /// Makes an envelope. With `is_binary` the command is not run where there is no `base64`.
     pub(crate) fn new(seed: u64, is_binary: bool) -> Self {
-        Self { nonce: format!("ssmwire-{seed:016x}"), is_binary }
+        Self { nonce: format!("ssmwire-{seed:016x}"), is_binary, has_input: false }
+    }
+
+    /// Has the command read what [`Envelope::pieces`] makes of its input, once the script [`Envelope::listens`].
+    pub(crate) fn with_input(self, has_input: bool) -> Self {
+        Self { has_input, ..self }
     }
 
     /// Returns the script that runs `line`, which must be quoted already.
@@ -51,16 +66,50 @@ impl Envelope {
     pub(crate) fn script(&self, line: &str) -> String {
         let nonce = &self.nonce;
         let without_base64 = if self.is_binary { r#"printf '\n%s-none\n' "$n"; exit 127"# } else { "b=cat" };
+        let run = if self.has_input { Self::run_with_input(line) } else { Self::run_without_input(line) };
         format!(
             r#"n={nonce}
 if command -v base64 >/dev/null 2>&1; then b=base64; else {without_base64}; fi
+{run}
 printf '\n%s-%s\n' "$n" "$b"
 exec 7>&1
-t=$( {{ {{ {{ {{ {line}
-}} 6>&- 7>&- 8>&- </dev/null; echo "$n:$?" >&6; }} 2>&1 >&8 | $b >&6; }} 8>&1 | $b >&7; }} 6>&1; printf .)
+t=$( {{ {{ ssmwire_run 2>&1 >&8 | $b >&6; }} 8>&1 | $b >&7; }} 6>&1; printf .)
 printf '\n%s-end\n%s\n%s-done\n' "$n" "$t" "$n"
 "#
         )
+    }
+
+    fn run_without_input(line: &str) -> String {
+        format!(
+            r#"ssmwire_run() {{ {{ {line}
+}} 6>&- 7>&- 8>&- </dev/null; echo "$n:$?" >&6; }}"#
+        )
+    }
+
+    /// A feeder writes into the command's pipe, and first of all its own process number, for the command may end before
+    /// its input does. Lengths are read by `dd`: the `read` of some shells takes more than a line from a terminal. What
+    /// a shell says about the feeder it killed goes nowhere; descriptor 9 is the command's standard error meanwhile.
+    fn run_with_input(line: &str) -> String {
+        format!(
+            r#"stty raw -echo 2>/dev/null || {{ printf '\n%s-deaf\n' "$n"; exit 127; }}
+d='bs=1 count='; if dd if=/dev/null iflag=fullblock 2>/dev/null; then d='iflag=fullblock count=1 bs='; fi
+ssmwire_feed() {{ exec 6>&- 7>&- 8>&- 9>&-; sh -c 'echo $PPID'
+while k=$(($(dd ${{d}}{LENGTH_WIDTH}) + 0)) && [ $k -gt 0 ]; do dd $d$k; done; }}
+ssmwire_run() {{ {{ ssmwire_feed | {{ read -r p; {{ {line}
+}} 2>&9 6>&- 7>&- 8>&- 9>&-; echo "$n:$?" >&6; kill "$p"; }}; }} 9>&2 2>/dev/null; }}
+printf '\n%s-input\n' "$n""#
+        )
+    }
+
+    /// Returns whether the script waits for input, going by what has come from it.
+    pub(crate) fn listens(&self, received: &[u8]) -> bool {
+        self.has_input && find(received, &self.mark("input")).is_some()
+    }
+
+    /// Returns `input` as the script takes it, piece by piece, to its end.
+    pub(crate) fn pieces(input: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+        let piece = |bytes: &[u8]| [format!("{:LENGTH_WIDTH$}", bytes.len()).as_bytes(), bytes].concat();
+        input.chunks(PIECE).chain(std::iter::once(&[][..])).map(piece)
     }
 
     /// Returns the script as one command for an agent that runs it without a shell.
@@ -84,10 +133,15 @@ printf '\n%s-end\n%s\n%s-done\n' "$n" "$t" "$n"
     /// # Errors
     /// [`Kind::Unsupported`] if the far side can't run the envelope.
     pub(crate) fn open(&self, received: &[u8]) -> Result<Contents> {
-        let mark = |name: &str| format!("\n{}-{name}\n", self.nonce).into_bytes();
+        let mark = |name| self.mark(name);
         if find(received, &mark("none")).is_some() {
             let problem = "the far side has no `base64`, which carries bytes that are not text";
             return Err(Error::new(Kind::Unsupported, problem).with_hint("run without `binary`, or install coreutils"));
+        }
+        if find(received, &mark("deaf")).is_some() {
+            let problem = "the session has no terminal, and the agent gives input to nothing else";
+            return Err(Error::new(Kind::Unsupported, problem)
+                .with_hint("name a document of the session type InteractiveCommands, or a shell"));
         }
         let (body, is_encoded) = if let Some(at) = find(received, &mark("base64")) {
             (&received[at + mark("base64").len()..], true)
@@ -107,6 +161,10 @@ printf '\n%s-end\n%s\n%s-done\n' "$n" "$t" "$n"
         };
         let (stderr, code) = self.part(&rest[..done]);
         Ok(Contents { stdout, stderr: decode(&stderr), code, is_complete: true })
+    }
+
+    fn mark(&self, name: &str) -> Vec<u8> {
+        format!("\n{}-{name}\n", self.nonce).into_bytes()
     }
 
     /// Parts the exit code from standard error, in whose middle it may stand.

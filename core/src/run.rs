@@ -1,14 +1,16 @@
 //! Runs a command to its end: standard output, standard error and exit code, by whichever way the target allows.
 
 use std::future::IntoFuture;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use crate::client::Client;
 use crate::command::{self, Command, ExitStatus, PARAMETER_COMMAND, PARAMETER_SEPARATE};
 use crate::envelope::{Contents, Envelope};
 use crate::proto::version::AGENT_SEPARATE_OUTPUT_AFTER;
+use crate::secret::SecretBytes;
 use crate::session::Session;
+use crate::stream::ByteStream;
 use crate::{Error, Kind, Partial, Phase, Result, StartSession, clock};
 
 /// How the streams and the exit code were kept apart.
@@ -51,6 +53,7 @@ pub struct RunBuilder {
     timeout: Option<Duration>,
     is_binary: bool,
     is_checked: bool,
+    input: Option<SecretBytes>,
     document: Option<String>,
     reason: Option<String>,
 }
@@ -64,6 +67,7 @@ impl RunBuilder {
             timeout: None,
             is_binary: false,
             is_checked: false,
+            input: None,
             document: None,
             reason: None,
         }
@@ -92,8 +96,21 @@ impl RunBuilder {
         self
     }
 
+    /// Gives the command `input` to read, and then its end. Without it the command has no input.
+    ///
+    /// Agents give input to terminals alone, so the command runs in a session with one, through AWS-StartInteractiveCommand
+    /// or else the account's default shell; its own input is a pipe nevertheless, and takes every byte. The far side
+    /// needs `sh`, `stty` and `dd`. The input travels in the session, not among its parameters, which the audit log
+    /// keeps; it is not logged here, and wiped when the run is dropped. What the command does not read is discarded.
+    #[must_use]
+    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = Some(SecretBytes::new(input.into()));
+        self
+    }
+
     /// Sets the session document: one that takes the parameter `command`, or a shell. Without it
-    /// AWS-StartNonInteractiveCommand is tried, then the account's default shell.
+    /// AWS-StartNonInteractiveCommand is tried, then the account's default shell. With input it must be one whose
+    /// sessions have a terminal, as AWS-StartInteractiveCommand's have, which is tried without it.
     #[must_use]
     pub fn document(mut self, name: impl Into<String>) -> Self {
         self.document = Some(name.into());
@@ -136,13 +153,13 @@ impl RunBuilder {
 
     async fn execute(&self, received: &mut Received) -> Result<Output> {
         let line = self.command.line()?;
-        if !self.is_binary {
+        if !self.is_binary && self.input.is_none() {
             match self.through_agent(&line, received).await {
                 Err(error) if received.asks_for_another_way(&error) => *received = Received::default(),
                 result => return result,
             }
         }
-        let envelope = Envelope::new(clock::seed(), self.is_binary);
+        let envelope = Envelope::new(clock::seed(), self.is_binary).with_input(self.input.is_some());
         match self.through_document(&line, &envelope, received).await {
             Err(error) if received.asks_for_another_way(&error) => *received = Received::default(),
             result => return result,
@@ -181,9 +198,34 @@ impl RunBuilder {
         session.ready().await?;
         received.envelope = Some(envelope.clone());
         received.session = Some(session.clone());
-        session.stdio().read_to_end(&mut received.stdout).await?;
+        self.converse(&session.stdio(), envelope, &mut received.stdout).await?;
         session.closed().await?;
         received.opened()
+    }
+
+    /// Gives the script its input once it listens, while it reads all that comes.
+    async fn converse(&self, stdio: &ByteStream, envelope: &Envelope, output: &mut Vec<u8>) -> Result<()> {
+        let Some(input) = &self.input else {
+            stdio.read_to_end(output).await?;
+            return Ok(());
+        };
+        while !envelope.listens(output) {
+            let Some(block) = stdio.read_block().await? else { return Ok(()) };
+            output.extend_from_slice(&block);
+        }
+        let feed = async {
+            for piece in Envelope::pieces(input.expose()) {
+                stdio.write_all(&piece).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        let (mut read, mut feed) = (pin!(stdio.read_to_end(output)), pin!(feed));
+        // A command may end before its input does. If the session has failed, the reader is told as well.
+        tokio::select! {
+            read = &mut read => return read.map(drop),
+            _ = &mut feed => {}
+        }
+        read.await.map(drop)
     }
 
     /// The envelope is typed into a shell, which gives way to it.
@@ -197,7 +239,7 @@ impl RunBuilder {
         session.ready().await?;
         let script = envelope.script(line);
         let (typed, awaited) = envelope.opening(&script);
-        received.envelope = Some(envelope);
+        received.envelope = Some(envelope.clone());
         received.session = Some(session.clone());
         let stdio = session.stdio();
         stdio.write_all(typed.as_bytes()).await?;
@@ -212,13 +254,14 @@ impl RunBuilder {
         }
         received.stdout.clear();
         stdio.write_all(script.as_bytes()).await?;
-        stdio.read_to_end(&mut received.stdout).await?;
+        self.converse(&stdio, &envelope, &mut received.stdout).await?;
         session.closed().await?;
         received.opened()
     }
 
     fn request(&self, line: &str) -> StartSession {
-        let document = self.document.as_deref().unwrap_or(command::DOCUMENT);
+        let default = if self.input.is_some() { command::DOCUMENT_WITH_TERMINAL } else { command::DOCUMENT };
+        let document = self.document.as_deref().unwrap_or(default);
         StartSession {
             document_name: Some(document.to_owned()),
             reason: self.reason.clone(),

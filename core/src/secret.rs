@@ -1,4 +1,4 @@
-//! Text that must not be seen: tokens and keys.
+//! What must not be seen: tokens and keys, and the input of commands.
 
 use std::fmt;
 
@@ -46,5 +46,25 @@ impl From<String> for Secret {
 impl From<&str> for Secret {
     fn from(text: &str) -> Self {
         Self::new(text.to_owned())
+    }
+}
+
+/// Secret bytes: wiped when dropped, and shown as `[redacted]`.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub(crate) struct SecretBytes(Vec<u8>);
+
+impl SecretBytes {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
     }
 }

@@ -1,6 +1,6 @@
 //! Sessions and commands on this machine, used from scripts: no terminal anywhere.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -81,6 +81,25 @@ fn every_byte_gets_through_in_binary() {
     let output = run(&["--local", "run", "--binary", "local", "--", "sh", "-c", script]);
     assert_eq!(output.stdout, (0..=255).collect::<Vec<u8>>());
     assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn the_command_reads_the_input_it_is_given() {
+    let mut command = program(&["--local", "run", "--input", "-", "local", "--", "sh", "-c", "tr a-z A-Z; exit 4"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    child.stdin.take().expect("a pipe").write_all(b"from a pipe\n").expect("taken");
+    let output = child.wait_with_output().expect("ended");
+    assert_eq!((text(&output.stdout).as_str(), output.status.code()), ("FROM A PIPE\n", Some(4)));
+
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(b"from a file\n").expect("written");
+    let path = file.path().to_str().expect("text");
+    let output = run(&["--local", "run", "--input", path, "local", "--", "cat"]);
+    assert_eq!((text(&output.stdout).as_str(), output.status.code()), ("from a file\n", Some(0)));
+    let output = run(&["--local", "run", "--input", "/no/such/file", "local", "--", "cat"]);
+    assert_eq!(output.status.code(), Some(255));
+    assert!(text(&output.stderr).starts_with("error: `/no/such/file` cannot be read"), "{}", text(&output.stderr));
 }
 
 #[test]

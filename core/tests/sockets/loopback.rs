@@ -69,6 +69,54 @@ async fn binary_output_is_exact_where_the_agent_mangles() {
 }
 
 #[tokio::test]
+async fn a_command_reads_its_input_byte_by_byte_and_then_its_end() {
+    let emulator = emulator_with(AgentProfile { is_faithful: true, ..AgentProfile::default() }).await;
+    let client = client(&emulator).await;
+    let input: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    let command = Command::shell("cat; echo read >&2; exit 6");
+    let output = soon(client.run(TARGET, command).input(input.clone()).into_future()).await.expect("it runs");
+    assert!(output.stdout == input, "{} bytes came back", output.stdout.len());
+    assert_eq!((output.stderr.as_slice(), output.status.code()), (&b"read\n"[..], Some(6)));
+    let output = soon(client.run(TARGET, Command::new("wc").arg("-c")).input("").into_future()).await.expect("it runs");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "0");
+}
+
+#[tokio::test]
+async fn input_also_comes_to_a_command_in_a_shell_and_in_an_old_agent() {
+    let emulator = emulator_with(AgentProfile { version: "3.1.1476.0".into(), ..AgentProfile::default() }).await;
+    let client = client(&emulator).await;
+    let sort = || soon(client.run(TARGET, Command::new("sort")).input("b\nc\na\n").into_future());
+    assert_eq!(sort().await.expect("it runs").stdout, b"a\nb\nc\n");
+    emulator.faults().deny_document("AWS-StartInteractiveCommand", true);
+    assert_eq!(sort().await.expect("it runs").stdout, b"a\nb\nc\n");
+}
+
+#[tokio::test]
+async fn a_command_may_end_before_its_input_does() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let input = vec![b'x'; 2 << 20];
+    let run = client.run(TARGET, Command::shell("head -c 3; exit 5")).input(input.clone());
+    let output = soon(run.into_future()).await.expect("it runs");
+    assert_eq!((output.stdout.as_slice(), output.status.code()), (&b"xxx"[..], Some(5)));
+    assert_eq!(output.stderr, b"", "nothing is said about the feeder");
+    let run = client.run(TARGET, Command::shell("echo unread; exec sleep 60")).input(input);
+    let error = soon(run.timeout(Duration::from_secs(1)).into_future()).await.expect_err("it takes too long");
+    assert_eq!(error.kind(), Kind::Timeout);
+}
+
+#[tokio::test]
+async fn input_is_neither_shown_nor_dropped_where_there_is_no_terminal() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let run = client.run(TARGET, Command::new("cat")).input("hush").document("AWS-StartNonInteractiveCommand");
+    assert!(!format!("{run:?}").contains("hush") && !format!("{run:?}").contains("104"), "{run:?}");
+    let error = soon(run.into_future()).await.expect_err("it has no terminal");
+    assert_eq!(error.kind(), Kind::Unsupported);
+    assert!(error.hint().is_some_and(|hint| hint.contains("InteractiveCommands")), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_run_that_takes_too_long_tells_what_had_arrived() {
     let emulator = emulator().await;
     let client = client(&emulator).await;

@@ -3,6 +3,7 @@
 mod blocking;
 mod ports;
 mod recorded;
+mod recorded_keys;
 mod recorded_shells;
 mod streams;
 
@@ -21,6 +22,7 @@ use ssmwire::proto::{Frame, MessageType, PayloadType};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use self::recorded_keys::RecordedKeys;
 use super::*;
 use crate::channel::AgentProfile;
 use crate::programs::chargen;
@@ -48,6 +50,9 @@ struct Client {
     session: JoinHandle<TaskComplete>,
     version: &'static str,
     answers_handshake: bool,
+    /// How it reads an encrypted session.
+    keys: Option<RecordedKeys>,
+    challenge: Option<Bytes>,
     next_input: i64,
     next_output: i64,
     stdout: Vec<u8>,
@@ -64,10 +69,14 @@ struct Client {
 
 impl Client {
     async fn start(spec: SessionSpec) -> Self {
+        Self::start_with(spec, Arc::new(OneKey)).await
+    }
+
+    async fn start_with(spec: SessionSpec, keys: Arc<dyn DataKeys>) -> Self {
         let (to, incoming) = mpsc::channel(MESSAGES_MAX);
         let (outgoing, from) = mpsc::channel(MESSAGES_MAX);
         let (cancel, cancelled) = oneshot::channel();
-        let session = tokio::spawn(run(spec, DataChannel { incoming, outgoing, cancelled }, Arc::new(OneKey)));
+        let session = tokio::spawn(run(spec, DataChannel { incoming, outgoing, cancelled }, keys));
         let client = Self {
             to,
             from,
@@ -75,6 +84,8 @@ impl Client {
             session,
             version: "1.2.764.0",
             answers_handshake: true,
+            keys: None,
+            challenge: None,
             next_input: 0,
             next_output: 0,
             stdout: Vec::new(),
@@ -144,7 +155,7 @@ impl Client {
         }
     }
 
-    async fn take_output(&mut self, frame: Frame) {
+    async fn take_output(&mut self, mut frame: Frame) {
         let message_type = MessageType::OutputStreamData;
         let acknowledge = Acknowledge { message_type, id: frame.id, sequence: frame.sequence }.encode();
         let acknowledge = Frame { created_ms: 1, ..Frame::new(MessageType::Acknowledge, acknowledge) };
@@ -157,7 +168,11 @@ impl Client {
         self.largest = self.largest.max(frame.payload.len());
         let kind = PayloadType::from(frame.payload_type);
         self.kinds.push(kind);
+        if let Some(keys) = &self.keys {
+            frame.payload = keys.open(kind, frame.payload);
+        }
         match kind {
+            PayloadType::ChallengeRequest => self.challenge = Some(frame.payload),
             PayloadType::HandshakeRequest if self.answers_handshake => self.respond(None).await,
             PayloadType::Output => self.stdout.extend_from_slice(&frame.payload),
             PayloadType::StdErr => self.stderr.extend_from_slice(&frame.payload),

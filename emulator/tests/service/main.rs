@@ -6,5 +6,6 @@ mod client;
 mod faults;
 mod gateway;
 mod ports;
+mod recorded_control;
 mod script;
 mod stranger;

@@ -120,7 +120,7 @@ fn by_stream(tunnel: &[u8]) -> BTreeMap<u32, Vec<u8>> {
     streams
 }
 
-fn bytes(hex: &Value) -> Bytes {
+pub(super) fn bytes(hex: &Value) -> Bytes {
     let hex = hex.as_str().expect("hexadecimal text");
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal")).collect()
 }

@@ -11,17 +11,28 @@ fn shell() -> Vec<String> {
     ["env", "PS1=# ", "ENV=", "sh"].map(str::to_owned).to_vec()
 }
 
-/// Plays the client of a recording to an agent of this session, and compares. `meanwhile` is called after each input
-/// that was sent, with its place.
+/// Plays the client of a recording to an agent of this session, and compares. The agent's connection is lost after the
+/// input of this place.
 async fn replay(recording: &Recording, spec: SessionSpec, is_cancelled: bool, cut_after: Option<usize>) {
+    replay_to(recording, Client::start(spec).await, is_cancelled, cut_after).await;
+}
+
+async fn replay_to(recording: &Recording, mut client: Client, is_cancelled: bool, cut_after: Option<usize>) {
     let name = recording.name();
-    let mut client = Client::start(spec).await;
     client.answers_handshake = false;
     let written = |client: &Client| client.stdout.len() + client.stderr.len();
     for (place, (outputs, input)) in recording.inputs.iter().enumerate() {
         let before = recording.written_before(*outputs);
         client.until(|client| written(client) >= before && (*outputs == 0 || client.next_output > 0)).await;
-        client.send(PayloadType::from(input.payload_type), input.payload.clone()).await;
+        let kind = PayloadType::from(input.payload_type);
+        let mut payload = input.payload.clone();
+        // The one message that can't be the recorded one: each agent has a challenge of its own.
+        if kind == PayloadType::ChallengeResponse {
+            client.until(|client| client.challenge.is_some()).await;
+            let challenge = client.challenge.take().expect("it came");
+            payload = client.keys.as_ref().expect("an encrypted session").answer(&challenge);
+        }
+        client.send(kind, payload).await;
         if cut_after == Some(place) {
             client.tell(FromGateway::Lost).await;
             client.tell(FromGateway::Connected).await;
@@ -61,6 +72,32 @@ async fn recorded_shells_go_as_with_the_official_agent() {
         spec.agent.shell = shell();
         replay(&Recording::read(name), spec, is_cancelled, cut_after).await;
     }
+}
+
+#[tokio::test]
+async fn a_recorded_encrypted_shell_goes_as_with_the_official_agent() {
+    let keys = RecordedKeys::read();
+    let mut recording = Recording::read("shell_kms");
+    for frame in &mut recording.outputs {
+        frame.payload = keys.open(PayloadType::from(frame.payload_type), frame.payload.clone());
+    }
+    let text = |name: &str| recording.header[name].as_str().expect("text").to_owned();
+    let mut spec = spec("Standard_Stream", Value::Null);
+    (spec.session_id, spec.target) = (text("session_id"), text("target"));
+    spec.kms_key_id = "alias/example".to_owned();
+    spec.agent.shell = shell();
+    let mut client = Client::start_with(spec, Arc::new(keys.clone())).await;
+    client.keys = Some(keys);
+    replay_to(&recording, client, false, None).await;
+}
+
+#[tokio::test]
+async fn a_recorded_client_without_its_key_is_refused_as_by_the_official_agent() {
+    let recording = Recording::read("shell_kms_client_failure");
+    let mut spec = spec("Standard_Stream", Value::Null);
+    spec.kms_key_id = "alias/example".to_owned();
+    spec.agent.shell = shell();
+    replay(&recording, spec, false, None).await;
 }
 
 #[tokio::test]
