@@ -8,7 +8,7 @@ import { Forward } from './forward'
 import { native } from './load'
 import { asTheyCome, type HostResult } from './many'
 import type * as raw from './native'
-import { type CommandLine, type OutputOf, Presentation, type RunOptions, type RunResult, words } from './run'
+import { type CommandLine, inputOf, type OutputOf, Presentation, type RunOptions, type RunResult, words } from './run'
 import { Command, Session, Shell, type Stoppable } from './session'
 import { settle } from './waiting'
 
@@ -214,7 +214,7 @@ export class Client {
     const given = check.options<RunOptions>('options', options)
     const presentation = new Presentation(given)
     const signal = signalOf(given)
-    const operation = this.#open.run(check.text('target', target), words(command), runOptions(given))
+    const operation = this.#open.run(check.text('target', target), words(command), runOptions(given), inputOf(given))
     let output: raw.Output
     try {
       output = await settle(operation, { signal })

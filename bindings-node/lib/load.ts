@@ -28,7 +28,9 @@ function load(): Native {
     return require(name)
   } catch (cause) {
     const what = `ssmwire's native module for this platform is not there: the package ${name} is not installed`
-    throw new Error(`${what}. Install without --omit=optional, or build from a clone: npm ci && npm run build`, { cause })
+    throw new Error(`${what}. Install without --omit=optional, or build from a clone: npm ci && npm run build`, {
+      cause,
+    })
   }
 }
 

@@ -100,7 +100,7 @@ export interface Client {
   startSession(target: string, options: SessionOptions): Operation<Session>
   attach(sessionId: string, streamUrl: string, token: string, target?: string): Operation<Session>
   ecsExec(task: string, command: string, cluster?: string, container?: string): Operation<Session>
-  run(target: string, words: readonly string[], options: RunOptions): Operation<Output>
+  run(target: string, words: readonly string[], options: RunOptions, input?: Uint8Array): Operation<Output>
   command(target: string, words: readonly string[], documentName?: string, reason?: string): Operation<Session>
   shell(target: string, columns: number, rows: number, options: SessionOptions): Operation<Session>
   dial(target: string, options: PortOptions): Operation<Stream>

@@ -1,6 +1,7 @@
 /** Moves bytes between a native stream and Node's. What is read is read only when somebody asks for it. */
 
 import { AsyncResource } from 'node:async_hooks'
+import { SsmwireError } from './errors'
 import type { Stream } from './native'
 import { Hold, listen, unlisten } from './waiting'
 
@@ -22,12 +23,20 @@ function taken(count: number): Buffer {
   return block
 }
 
+/**
+ * Whether somebody on this side has closed the session. Its streams are destroyed without an error then: who waits for
+ * more hears that they were closed too early, and who does not is not to be ended by an `error` without a listener.
+ */
+function wasClosedHere(error: unknown): boolean {
+  return error instanceof SsmwireError && error.code === 'CANCELLED'
+}
+
 /** Reads for a `Readable`. */
 export class Reader {
   readonly #stream: Stream
   readonly #tag: number
   readonly #push: (block: Buffer | null) => void
-  readonly #fail: (error: Error) => void
+  readonly #fail: (error?: Error) => void
   readonly #hold = new Hold()
   readonly #scope = new AsyncResource('SsmwireRead')
   #inTurn = 0
@@ -35,8 +44,8 @@ export class Reader {
   /** Whether the far side has ended. */
   hasEnded = false
 
-  /** `push` gets each block, and null at the end; `fail` gets why there is no more. */
-  constructor(stream: Stream, push: (block: Buffer | null) => void, fail: (error: Error) => void) {
+  /** `push` gets each block, and null at the end; `fail` gets why there is no more; nothing if it was closed here. */
+  constructor(stream: Stream, push: (block: Buffer | null) => void, fail: (error?: Error) => void) {
     this.#stream = stream
     this.#tag = stream.readTag
     this.#push = push
@@ -60,7 +69,7 @@ export class Reader {
       count = this.#stream.read(room)
     } catch (error) {
       this.stop()
-      this.#fail(error as Error)
+      this.#fail(wasClosedHere(error) ? undefined : (error as Error))
       return
     }
     if (count < 0) {

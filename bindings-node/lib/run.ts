@@ -13,6 +13,8 @@ export interface RunOptions {
   signal?: AbortSignal
   /** How long it may take, in milliseconds; then it rejects with `TIMEOUT` and what was written until then. */
   timeout?: number
+  /** What the command reads from its standard input; a string is sent as UTF-8. */
+  input?: string | Uint8Array
   /** Whether an exit code other than 0 rejects; it does unless this is false. */
   reject?: boolean
   /** How output is decoded, or `'buffer'` for none; `'utf8'` unless said otherwise. */
@@ -47,6 +49,17 @@ export type OutputOf<Options extends RunOptions> = Options extends { encoding: '
 /** Makes words of a command. */
 export function words(command: CommandLine): string[] {
   return typeof command === 'string' ? ['sh', '-c', command] : check.texts('command', command)
+}
+
+/** Makes bytes of a command's input. */
+export function inputOf({ input }: Partial<RunOptions>): Uint8Array | undefined {
+  if (typeof input === 'string') {
+    return Buffer.from(input)
+  }
+  if (input !== undefined && input !== null && !(input instanceof Uint8Array)) {
+    throw check.wrongType('input', 'a string or an Uint8Array', input)
+  }
+  return input ?? undefined
 }
 
 /** How a run's output becomes its result. */

@@ -13,7 +13,18 @@ const require = createRequire(import.meta.url)
 rmSync(dist, { recursive: true, force: true })
 execFileSync(process.execPath, [require.resolve('typescript/bin/tsc'), '-p', fileURLToPath(root)], { stdio: 'inherit' })
 for (const [entry, names] of Object.entries({
-  index: ['AbortError', 'Client', 'Command', 'CommandError', 'Connection', 'Forward', 'Session', 'Shell', 'SsmwireError', 'version'],
+  index: [
+    'AbortError',
+    'Client',
+    'Command',
+    'CommandError',
+    'Connection',
+    'Forward',
+    'Session',
+    'Shell',
+    'SsmwireError',
+    'version',
+  ],
   testing: ['Emulator', 'startEmulator'],
 })) {
   writeFileSync(new URL(`${entry}.mjs`, dist), `export { ${names.join(', ')} } from './${entry}.js'\n`)

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use napi::Env;
+use napi::bindgen_prelude::BufferSlice;
 use napi_derive::napi;
 use ssmwire::{
     Command, ConnectionStatus, EcsExec, Error, Remote, Result, Secret, StartSession, StartSessionResponse, Task,
@@ -126,14 +127,19 @@ impl Client {
         target: String,
         arguments: Vec<String>,
         options: RunOptions,
+        input: Option<BufferSlice<'_>>,
     ) -> napi::Result<Operation> {
         let command = raised(&env, command(arguments))?;
         let timeout = options.timeout.map(|number| milliseconds("timeout", number)).transpose();
         let timeout = raised(&env, timeout)?;
+        let input = input.map(|input| input.to_vec());
         self.start(&env, async move |client| {
             let mut run = client.run(target, command).binary(options.binary);
             if let Some(timeout) = timeout {
                 run = run.timeout(timeout);
+            }
+            if let Some(input) = input {
+                run = run.input(input);
             }
             if let Some(name) = options.document_name {
                 run = run.document(name);

@@ -82,11 +82,14 @@ const wrongTypes = {
 }
 for (const [what, call] of Object.entries(wrongTypes)) {
   test(`${what} is a TypeError with Node's code`, async () => {
-    await assert.rejects(async () => call(), (error) => {
-      assert.ok(error instanceof TypeError, inspect(error))
-      assert.equal(error.code, 'ERR_INVALID_ARG_TYPE')
-      return true
-    })
+    await assert.rejects(
+      async () => call(),
+      (error) => {
+        assert.ok(error instanceof TypeError, inspect(error))
+        assert.equal(error.code, 'ERR_INVALID_ARG_TYPE')
+        return true
+      },
+    )
   })
 }
 

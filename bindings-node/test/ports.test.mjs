@@ -143,7 +143,10 @@ test('dial serves an http.Agent', async () => {
       http.get({ agent, path, host: 'inside' }, (response) => all(response).then(resolve, reject)).on('error', reject)
     })
   const bodies = await Promise.all(['/a', '/b', '/c', '/d'].map(get))
-  assert.deepEqual(bodies.map(String), ['/a', '/b', '/c', '/d'].map((path) => `you asked for ${path}`))
+  assert.deepEqual(
+    bodies.map(String),
+    ['/a', '/b', '/c', '/d'].map((path) => `you asked for ${path}`),
+  )
   assert.equal(String(await get('/again')), 'you asked for /again')
   agent.destroy()
   server.close()

@@ -25,6 +25,15 @@ test('words arrive as they are', async () => {
   assert.equal(stdout, words.map((word) => `[${word}]`).join(''))
 })
 
+test('a command reads its input to the end', async () => {
+  assert.equal((await client.run('local', ['cat'], { input: 'über\nzeile' })).stdout, 'über\nzeile')
+  const bytes = Buffer.from([0, 255, 10, 13, 3])
+  const { stdout } = await client.run('local', ['cat'], { input: bytes, encoding: 'buffer', binary: true })
+  assert.deepEqual(stdout, bytes)
+  assert.equal((await client.run('local', ['cat'], { input: '' })).stdout, '')
+  await assert.rejects(client.run('local', ['cat'], { input: 5 }), TypeError)
+})
+
 test('an exit code rejects, unless told otherwise', async () => {
   await assert.rejects(client.run('local', 'exit 3'), { code: 'COMMAND_FAILED', exitCode: 3 })
   const result = await client.run('local', 'exit 3', { reject: false })
@@ -111,11 +120,7 @@ test('a signal stops runMany, which rejects', async () => {
 
 test('a command has two streams and an exit code', async () => {
   const command = await client.command('local', 'echo out; echo err >&2; exit 4')
-  const [stdout, stderr, code] = await Promise.all([
-    command.stdout.toArray(),
-    command.stderr.toArray(),
-    command.wait(),
-  ])
+  const [stdout, stderr, code] = await Promise.all([command.stdout.toArray(), command.stderr.toArray(), command.wait()])
   assert.equal(Buffer.concat(stdout).toString(), 'out\n')
   assert.equal(Buffer.concat(stderr).toString(), 'err\n')
   assert.equal(code, 4)

@@ -115,7 +115,14 @@ test('a signal stops a shell that is being opened, and leaves no session', async
   const opening = client.shell('local', { signal: stop.signal })
   stop.abort()
   await assert.rejects(opening, { name: 'AbortError' })
-  await until(() => emulator.sessions().slice(before).every(({ hasEnded }) => hasEnded), 'the end')
+  await until(
+    () =>
+      emulator
+        .sessions()
+        .slice(before)
+        .every(({ hasEnded }) => hasEnded),
+    'the end',
+  )
 })
 
 test('the service ends a session, and its reader hears why', async () => {
@@ -228,7 +235,13 @@ test('credentials come from a function as the AWS SDK has them, and it is asked 
 
 for (const [what, provider, problem] of [
   ['rejects', async () => Promise.reject(new Error('the SSO session has expired')), /SSO session has expired/],
-  ['throws', () => { throw new Error('no keys today') }, /no keys today/],
+  [
+    'throws',
+    () => {
+      throw new Error('no keys today')
+    },
+    /no keys today/,
+  ],
   ['returns nothing', () => undefined, /must be an object/],
   ['returns keys without a secret', async () => ({ accessKeyId: 'a' }), /secretAccessKey/],
 ]) {

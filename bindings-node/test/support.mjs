@@ -68,6 +68,10 @@ export async function program(source, { emulator, args = [], timeout = 30_000 } 
     timeout,
     killSignal: 'SIGKILL',
   })
-  const [stdout, stderr, [code, signal]] = await Promise.all([all(child.stdout), all(child.stderr), once(child, 'close')])
+  const [stdout, stderr, [code, signal]] = await Promise.all([
+    all(child.stdout),
+    all(child.stderr),
+    once(child, 'close'),
+  ])
   return { code, signal, stdout: stdout.toString(), stderr: stderr.toString() }
 }
