@@ -10,7 +10,7 @@ use ssmwire_emulator::{AgentProfile, Script};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::error::raised;
-use crate::home::milliseconds;
+use crate::home::{exact, milliseconds};
 use crate::operation::{Operation, Value};
 
 /// Threads of the emulator.
@@ -97,13 +97,16 @@ impl Drop for Host {
 #[napi]
 pub fn start_emulator(env: Env, options: EmulatorOptions) -> napi::Result<Operation> {
     let builder = raised(&env, build(options))?;
+    // Here, and not by the operation: a thread that a thread of the library's starts has the signals blocked as that one
+    // has, and so would the programs that the agents run.
+    let mut runtime = Builder::new_multi_thread();
+    runtime.worker_threads(WORKERS).thread_name("ssmwire-emulator");
+    let runtime = runtime
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(Kind::Internal, format!("no threads can be started: {error}")).with_source(error));
+    let host = Host { emulator: Mutex::new(None), runtime: Some(raised(&env, runtime)?) };
     Operation::start(&env, async move {
-        let mut runtime = Builder::new_multi_thread();
-        runtime.worker_threads(WORKERS).thread_name("ssmwire-emulator");
-        let runtime = runtime.enable_all().build().map_err(|error| {
-            Error::new(Kind::Internal, format!("no threads can be started: {error}")).with_source(error)
-        })?;
-        let host = Host { emulator: Mutex::new(None), runtime: Some(runtime) };
         let started = host.run(builder.start()).await??;
         *host.emulator() = Some(started);
         Ok(Value::Emulator(Arc::new(host)))
@@ -170,7 +173,7 @@ impl Emulator {
     #[napi]
     pub fn requests(&self, env: Env) -> napi::Result<HashMap<String, f64>> {
         let counts = raised(&env, self.0.ask(ssmwire_emulator::Emulator::requests))?;
-        Ok(counts.into_iter().map(|(name, count)| (name.to_string(), crate::home::exact(count as u64))).collect())
+        Ok(counts.into_iter().map(|(name, count)| (name.to_string(), exact(count))).collect())
     }
 
     /// Returns its sessions.
