@@ -33,7 +33,7 @@ export function source(provider: AwsCredentialsProvider): CredentialsSource {
   const tag = made.tag
   const again = () => {
     for (;;) {
-      const request = made.next()
+      const request = made.request()
       if (request === undefined) {
         return
       }

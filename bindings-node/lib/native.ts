@@ -118,7 +118,7 @@ export interface CredentialsRequest {
 export interface CredentialsSource {
   readonly tag: number
   /** Takes the next request, if there is one; null when the client is gone. */
-  next(): CredentialsRequest | null | undefined
+  request(): CredentialsRequest | null | undefined
 }
 
 export interface EmulatorOptions {

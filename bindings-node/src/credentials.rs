@@ -62,7 +62,7 @@ impl CredentialsSource {
 
     /// Takes the next request, if there is one; null when the client is gone.
     #[napi]
-    pub fn next(&mut self) -> Either3<CredentialsRequest, Null, ()> {
+    pub fn request(&mut self) -> Either3<CredentialsRequest, Null, ()> {
         match self.requests.poll_recv(&mut Context::from_waker(&self.asked.waker)) {
             Poll::Ready(Some(answer)) => Either3::A(CredentialsRequest(Some(answer))),
             Poll::Ready(None) => Either3::B(Null),
