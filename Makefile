@@ -14,7 +14,7 @@ demo: build ## a command and a shell on the embedded emulator, with timings
 build: ## build the ssmwire command (debug)
 	$(CARGO) build --locked -p ssmwire-cli
 
-test: check rust-test c-test go-test loom conformance servers python-test fuzz-smoke ## everything
+test: check rust-test c-test go-test loom conformance servers python-test node-test fuzz-smoke ## everything
 
 check: ## format, lints, licences, and that the protocol builds alone
 	$(CARGO) fmt --all --check
@@ -49,6 +49,15 @@ python-test: $(VENV)/ready ## the Python package: its wheel, tests, types and st
 	cd bindings-python && $(abspath $(VENV))/bin/python -m mypy python/ssmwire examples
 	cd bindings-python && $(abspath $(VENV))/bin/python -m mypy.stubtest --ignore-disjoint-bases ssmwire._native
 	cd bindings-python && $(abspath $(VENV))/bin/ruff check && $(abspath $(VENV))/bin/ruff format --check
+
+# In the profile and with the features of rust-test, so that nothing is compiled twice. The library is of no test, so
+# --lib asks for it.
+LIBRARIES = $(abspath $(or $(CARGO_TARGET_DIR),target))/debug/deps
+node-test: ## the Node package: tests, also from its tarballs, types and style
+	$(CARGO) build --locked --workspace --lib --tests
+	cd bindings-node && npm ci --no-audit --no-fund
+	cd bindings-node && SSMWIRE_NATIVE=$(LIBRARIES)/libssmwire_node.so npm run build
+	cd bindings-node && npm run lint && npm run types && npm test
 
 servers: $(VENV)/ready ## OpenSSH, PostgreSQL, Redis and nginx through the command
 	cli/tests/servers/install.sh
@@ -106,4 +115,4 @@ $(VENV)/ready: emulator/tests/python/requirements.txt bindings-python/requiremen
 	$(VENV)/bin/pip install -q $(addprefix -r ,$^)
 	touch $@
 
-.PHONY: help demo build test check rust-test sim soak c-test go-test loom conformance python-test servers fuzz-smoke bench python-bench docs install dist
+.PHONY: help demo build test check rust-test sim soak c-test go-test loom conformance servers python-test node-test fuzz-smoke bench python-bench docs install dist

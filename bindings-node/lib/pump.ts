@@ -1,0 +1,172 @@
+/** Moves bytes between a native stream and Node's. What is read is read only when somebody asks for it. */
+
+import { AsyncResource } from 'node:async_hooks'
+import { SsmwireError } from './errors'
+import type { Stream } from './native'
+import { Hold, listen, unlisten } from './waiting'
+
+const BLOCK = 64 * 1024
+/** What is worth a buffer of its own. Less is copied out of the common one. */
+const LARGE = 16 * 1024
+/** How much is read without a turn of the event loop, so that a fast far end holds nothing else up. */
+const TURN = 1024 * 1024
+
+/** Where the next read of this thread goes, whichever stream it is of. */
+let room = Buffer.allocUnsafeSlow(BLOCK)
+
+function taken(count: number): Buffer {
+  if (count < LARGE) {
+    return Buffer.from(room.subarray(0, count))
+  }
+  const block = room.subarray(0, count)
+  room = Buffer.allocUnsafeSlow(BLOCK)
+  return block
+}
+
+/**
+ * Whether somebody on this side has closed the session. Its streams are destroyed without an error then: who waits for
+ * more hears that they were closed too early, and who does not is not to be ended by an `error` without a listener.
+ */
+function wasClosedHere(error: unknown): boolean {
+  return error instanceof SsmwireError && error.code === 'CANCELLED'
+}
+
+/** Reads for a `Readable`. */
+export class Reader {
+  readonly #stream: Stream
+  readonly #tag: number
+  readonly #push: (block: Buffer | null) => void
+  readonly #fail: (error?: Error) => void
+  readonly #hold = new Hold()
+  readonly #scope = new AsyncResource('SsmwireRead')
+  #inTurn = 0
+  #next: NodeJS.Immediate | undefined
+  /** Whether the far side has ended. */
+  hasEnded = false
+
+  /** `push` gets each block, and null at the end; `fail` gets why there is no more; nothing if it was closed here. */
+  constructor(stream: Stream, push: (block: Buffer | null) => void, fail: (error?: Error) => void) {
+    this.#stream = stream
+    this.#tag = stream.readTag
+    this.#push = push
+    this.#fail = fail
+    listen(this.#tag, () => this.#scope.runInAsyncScope(this.#turn, this))
+  }
+
+  /** Whether a read that waits keeps the process alive. */
+  set referenced(isReferenced: boolean) {
+    this.#hold.referenced = isReferenced
+  }
+
+  /** Reads one block, now or when there is one. */
+  read(): void {
+    if (this.#inTurn >= TURN) {
+      this.#next = setImmediate(() => this.#scope.runInAsyncScope(this.#turn, this))
+      return
+    }
+    let count: number
+    try {
+      count = this.#stream.read(room)
+    } catch (error) {
+      this.stop()
+      this.#fail(wasClosedHere(error) ? undefined : (error as Error))
+      return
+    }
+    if (count < 0) {
+      this.#hold.pending = true
+      return
+    }
+    this.#hold.pending = false
+    if (count === 0) {
+      this.hasEnded = true
+      this.stop()
+      this.#push(null)
+      return
+    }
+    this.#inTurn += count
+    this.#push(taken(count))
+  }
+
+  /** Reads no more. */
+  stop(): void {
+    unlisten(this.#tag)
+    clearImmediate(this.#next)
+    this.#hold.pending = false
+  }
+
+  #turn(): void {
+    this.#inTurn = 0
+    this.read()
+  }
+}
+
+/** Writes for a `Writable`, one thing at a time. */
+export class Writer {
+  readonly #stream: Stream
+  readonly #tag: number
+  readonly #hold = new Hold()
+  readonly #scope = new AsyncResource('SsmwireWrite')
+  #again: (() => void) | undefined
+
+  constructor(stream: Stream) {
+    this.#stream = stream
+    this.#tag = stream.writeTag
+    listen(this.#tag, () => this.#scope.runInAsyncScope(() => this.#again?.()))
+  }
+
+  /** Whether a write that waits keeps the process alive. */
+  set referenced(isReferenced: boolean) {
+    this.#hold.referenced = isReferenced
+  }
+
+  /** Writes all of `block`. */
+  write(block: Uint8Array, done: (error?: Error | null) => void): void {
+    let start = 0
+    this.#try(done, () => {
+      while (start < block.length) {
+        const count = this.#stream.write(block, start)
+        if (count < 0) {
+          return false
+        }
+        start += count
+      }
+      return true
+    })
+  }
+
+  /** Waits until all that was written is acknowledged. */
+  flush(done: (error?: Error | null) => void): void {
+    this.#try(done, () => this.#stream.flush() === 0)
+  }
+
+  /** Writes no more. */
+  stop(): void {
+    unlisten(this.#tag)
+    this.#again = undefined
+    this.#hold.pending = false
+  }
+
+  #try(done: (error?: Error | null) => void, attempt: () => boolean): void {
+    const again = () => {
+      try {
+        if (!attempt()) {
+          this.#again = again
+          this.#hold.pending = true
+          return
+        }
+      } catch (error) {
+        this.#rest()
+        done(error as Error)
+        return
+      }
+      this.#rest()
+      done()
+    }
+    again()
+  }
+
+  #rest(): void {
+    this.#again = undefined
+    this.#hold.pending = false
+  }
+}
