@@ -1,6 +1,7 @@
 /** Moves bytes between a native stream and Node's. What is read is read only when somebody asks for it. */
 
 import { AsyncResource } from 'node:async_hooks'
+import { SsmwireError } from './errors'
 import type { Stream } from './native'
 import { Hold, listen, unlisten } from './waiting'
 
@@ -160,4 +161,12 @@ export class Writer {
     this.#again = undefined
     this.#hold.pending = false
   }
+}
+
+/**
+ * Returns what a stream fails with. When its session was closed here, by whoever closed the client, it is destroyed
+ * without an error, as a socket is: `close` comes without `end`.
+ */
+export function failure(error: Error): Error | undefined {
+  return error instanceof SsmwireError && error.code === 'CANCELLED' ? undefined : error
 }
