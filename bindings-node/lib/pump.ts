@@ -170,3 +170,11 @@ export class Writer {
     this.#hold.pending = false
   }
 }
+
+/**
+ * Returns what a stream fails with. When its session was closed here, by whoever closed the client, it is destroyed
+ * without an error, as a socket is: `close` comes without `end`.
+ */
+export function failure(error: Error): Error | undefined {
+  return error instanceof SsmwireError && error.code === 'CANCELLED' ? undefined : error
+}

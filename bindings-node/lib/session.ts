@@ -4,7 +4,7 @@ import { addAbortSignal, Duplex, Readable } from 'node:stream'
 import * as check from './check'
 import { Connection, close } from './connection'
 import type * as native from './native'
-import { Reader, Writer } from './pump'
+import { failure, Reader, Writer } from './pump'
 import { keep, settle } from './waiting'
 
 const HIGH_WATER_MARK = 64 * 1024
@@ -57,7 +57,7 @@ export class Session extends Duplex {
     this.#reader = new Reader(
       this.#stream,
       (block) => this.push(block),
-      (error) => this.destroy(error),
+      (error) => this.destroy(failure(error)),
     )
     this.#writer = new Writer(this.#stream)
     this.on('newListener', this.#heard)
@@ -217,7 +217,7 @@ class Output extends Readable {
     this.#reader = new Reader(
       stream,
       (block) => this.push(block),
-      (error) => this.destroy(error),
+      (error) => this.destroy(failure(error)),
     )
   }
 

@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { test } from 'node:test'
+import { all, emulated, served } from './support.mjs'
+
+const emulator = await emulated()
+
+test('closing the client destroys its streams without an error, and whoever reads them learns of it', async () => {
+  const port = await served((socket) => socket.pipe(socket))
+  const client = emulator.client()
+  const connection = await client.dial('local', { port })
+  const shell = await client.shell('local')
+  const errors = []
+  connection.on('error', (error) => errors.push(error))
+  shell.on('error', (error) => errors.push(error))
+  connection.resume()
+  const closed = Promise.all([once(connection, 'close'), assert.rejects(all(shell), { code: 'ERR_STREAM_PREMATURE_CLOSE' })])
+  await client.close()
+  await closed
+  assert.deepEqual(errors, [])
+  assert.ok(connection.destroyed && shell.destroyed)
+})
+
+test('a far end that hangs up while the last words come is no error', async () => {
+  const port = await served((socket) => {
+    socket.once('data', () => socket.end('bye'))
+  })
+  const client = emulator.client()
+  for (let round = 0; round < 20; round += 1) {
+    const connection = await client.dial('local', { port, documentName: 'AWS-StartSSHSession' })
+    connection.write('last words')
+    connection.end(Buffer.alloc(200_000))
+    assert.equal(String(await all(connection)), 'bye')
+  }
+  await client.close()
+})
