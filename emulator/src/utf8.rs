@@ -22,6 +22,12 @@ impl WholeCharacters {
         let mut passed = Vec::with_capacity(self.held.len());
         let mut rest = self.held.as_slice();
         while !rest.is_empty() {
+            let (whole, after) = rest.split_at(whole_characters(rest));
+            passed.extend_from_slice(whole);
+            rest = after;
+            if rest.is_empty() {
+                break;
+            }
             let (bytes, is_whole) = character(rest);
             if is_whole {
                 passed.extend_from_slice(bytes);
@@ -35,6 +41,15 @@ impl WholeCharacters {
         self.held = rest.to_vec();
         passed
     }
+}
+
+/// Returns how many bytes the characters take up before the first error, or what the official agent takes for one.
+fn whole_characters(bytes: &[u8]) -> usize {
+    let valid = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
+    };
+    valid.find('\u{fffd}').unwrap_or(valid.len())
 }
 
 /// Returns the first character's bytes and true; or what the official agent skips for an error, and false.
@@ -95,6 +110,15 @@ mod tests {
     fn up_to_three_bytes_from_an_invalid_one_on_are_held_back() {
         let expected: [&[u8]; 2] = [b"text", b"\xffab!"];
         assert_eq!(pass(&[b"text\xffab", b"!"]), expected);
+    }
+
+    #[test]
+    fn whole_text_and_single_errors_take_turns() {
+        let text = "é€".repeat(300);
+        let bytes = [text.as_bytes(), b"\xff\xff", text.as_bytes(), b"\xe2\x82"].concat();
+        let whole = bytes.len() - 2;
+        let expected: [&[u8]; 2] = [&bytes[..whole], "€".as_bytes()];
+        assert_eq!(pass(&[&bytes, b"\xac"]), expected);
     }
 
     #[test]
