@@ -4,7 +4,7 @@
 /*
  * ssmwire: AWS Systems Manager sessions as a library.
  *
- * Three rules.
+ * Six rules.
  *
  * Memory. What a call is given it borrows until it returns. What it gives is copied into memory of the caller. So there
  * is nothing to free. Texts are UTF-8 and end with a zero byte. Structs begin with their size, as SSMWIRE_…_INIT sets it:
@@ -26,7 +26,11 @@
  * more passes an ssmwire_error; NULL will do.
  *
  * Threads. The library runs a few threads of its own. They call the caller's functions for nothing but the log and
- * credentials, and only one of them does.
+ * credentials, and only one of them does. A signal ends no wait, and its handler may make no call: it writes to a pipe
+ * that the event loop waits for, too.
+ *
+ * The end. Before it ends, a program closes its sessions and waits for that, or calls ssmwire_shutdown, which does so for
+ * all. Else the service does not hear of their end, and has them until they have been idle for long enough.
  */
 
 #include <stdbool.h>
@@ -1089,7 +1093,7 @@ ssmwire_status ssmwire_command_start(ssmwire_client client,
  *     ssmwire_command_options options = SSMWIRE_COMMAND_OPTIONS_INIT;
  *     ssmwire_run_result result = SSMWIRE_RUN_RESULT_INIT;
  *     ssmwire_run run;
- *     char text[4096];
+ *     uint8_t text[4096];
  *     size_t count;
  *     options.target = "i-0123456789abcdef0";
  *     options.arguments = arguments;
@@ -1097,7 +1101,7 @@ ssmwire_status ssmwire_command_start(ssmwire_client client,
  *     if (ssmwire_run_start(client, &options, &run, &error) == SSMWIRE_OK
  *         && ssmwire_run_wait(run, 60000, &result, &error) == SSMWIRE_OK
  *         && ssmwire_run_read(run, SSMWIRE_STDOUT, 0, text, sizeof text, &count, &error) == SSMWIRE_OK) {
- *         printf("exit code %d\n%.*s", (int)result.exit_code, (int)count, text);
+ *         printf("exit code %d\n%.*s", (int)result.exit_code, (int)count, (const char *)text);
  *     }
  *     ssmwire_run_close(run, NULL);
  */
@@ -1188,7 +1192,7 @@ ssmwire_status ssmwire_stream_ready(ssmwire_stream stream, int64_t timeout_ms, s
  * Fails after all that had arrived was read, with why the session ended. A call that does not return `SSMWIRE_OK` has
  * taken nothing.
  *
- *     char buffer[65536];
+ *     uint8_t buffer[65536];
  *     size_t count;
  *     ssmwire_status status;
  *     while ((status = ssmwire_stream_read(stream, buffer, sizeof buffer, -1, &count, &error)) == SSMWIRE_OK) {
@@ -1284,7 +1288,8 @@ ssmwire_status ssmwire_dial_start(ssmwire_client client,
                                   ssmwire_error *error);
 
 /**
- * Forwards a local address to a port, and returns at once.
+ * Forwards a local address to a port, and returns at once. It goes on until it is closed: of sessions that are lost for
+ * good, the next connection starts new ones; a connection that can't be made is reset, and told as an event.
  *
  * Any thread. `SSMWIRE_INVALID_ARGUMENT` for options that can't be meant; `ssmwire_forward_ready` tells the rest.
  */
@@ -1358,13 +1363,13 @@ ssmwire_status ssmwire_forward_close(ssmwire_forward forward, int64_t timeout_ms
  * Any thread. `SSMWIRE_INTERNAL` if there is no descriptor to be had.
  *
  *     struct pollfd loop = {ssmwire_queue_fd(queue), POLLIN, 0};
- *     ssmwire_stream_watch(stream, queue, 1, &error);
- *     while (poll(&loop, 1, -1) >= 0) {
+ *     ssmwire_status status = ssmwire_stream_watch(stream, queue, 1, &error);
+ *     while ((status == SSMWIRE_OK || status == SSMWIRE_AGAIN) && poll(&loop, 1, -1) >= 0) {
  *         uint64_t tags[64];
  *         size_t i, count;
- *         ssmwire_queue_wait(queue, tags, 64, 0, &count, &error);
+ *         ssmwire_queue_wait(queue, tags, 64, 0, &count, NULL);
  *         for (i = 0; i < count; i++) {
- *             while (ssmwire_stream_read(stream, buffer, sizeof buffer, 0, &length, &error) == SSMWIRE_OK) {
+ *             while ((status = ssmwire_stream_read(stream, buffer, sizeof buffer, 0, &length, &error)) == SSMWIRE_OK) {
  *                 use(buffer, length);
  *             }
  *         }
@@ -1383,7 +1388,7 @@ int ssmwire_queue_fd(ssmwire_queue queue);
 
 /**
  * Waits until there are tags, and takes up to `capacity` of them, the longest queued first. `count` says how many: 0 if
- * `ssmwire_queue_wake` has ended the wait, or another thread was faster.
+ * `ssmwire_queue_wake` has ended the wait, another thread was faster, or the call fails.
  *
  * Any thread, and several at once: each tag goes to one. Waits as `timeout_ms` says.
  */

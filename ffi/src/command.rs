@@ -143,7 +143,7 @@ pub unsafe extern "C" fn ssmwire_command_start(
 ///     ssmwire_command_options options = SSMWIRE_COMMAND_OPTIONS_INIT;
 ///     ssmwire_run_result result = SSMWIRE_RUN_RESULT_INIT;
 ///     ssmwire_run run;
-///     char text[4096];
+///     uint8_t text[4096];
 ///     size_t count;
 ///     options.target = "i-0123456789abcdef0";
 ///     options.arguments = arguments;
@@ -151,7 +151,7 @@ pub unsafe extern "C" fn ssmwire_command_start(
 ///     if (ssmwire_run_start(client, &options, &run, &error) == SSMWIRE_OK
 ///         && ssmwire_run_wait(run, 60000, &result, &error) == SSMWIRE_OK
 ///         && ssmwire_run_read(run, SSMWIRE_STDOUT, 0, text, sizeof text, &count, &error) == SSMWIRE_OK) {
-///         printf("exit code %d\n%.*s", (int)result.exit_code, (int)count, text);
+///         printf("exit code %d\n%.*s", (int)result.exit_code, (int)count, (const char *)text);
 ///     }
 ///     ssmwire_run_close(run, NULL);
 #[unsafe(no_mangle)]

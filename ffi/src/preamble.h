@@ -1,7 +1,7 @@
 /*
  * ssmwire: AWS Systems Manager sessions as a library.
  *
- * Three rules.
+ * Six rules.
  *
  * Memory. What a call is given it borrows until it returns. What it gives is copied into memory of the caller. So there
  * is nothing to free. Texts are UTF-8 and end with a zero byte. Structs begin with their size, as SSMWIRE_…_INIT sets it:
@@ -23,7 +23,11 @@
  * more passes an ssmwire_error; NULL will do.
  *
  * Threads. The library runs a few threads of its own. They call the caller's functions for nothing but the log and
- * credentials, and only one of them does.
+ * credentials, and only one of them does. A signal ends no wait, and its handler may make no call: it writes to a pipe
+ * that the event loop waits for, too.
+ *
+ * The end. Before it ends, a program closes its sessions and waits for that, or calls ssmwire_shutdown, which does so for
+ * all. Else the service does not hear of their end, and has them until they have been idle for long enough.
  */
 
 #include <stdbool.h>
