@@ -9,8 +9,8 @@
  * Memory. What a call is given it borrows until it returns. What it gives is copied into memory of the caller. So there
  * is nothing to free. Texts are UTF-8 and end with a zero byte. Structs begin with their size, as SSMWIRE_…_INIT sets it:
  * later versions add fields at the end, and a program that was built before still works. Zero is the default of every
- * option; a program that sets an option which this version of the library does not have yet is told so, with
- * SSMWIRE_INVALID_ARGUMENT.
+ * option, and a switch of type uint8_t is on with any other value; a program that sets an option which this version of the
+ * library does not have yet is told so, with SSMWIRE_INVALID_ARGUMENT.
  *
  * Handles. What lives longer than a call is a 64-bit id in a struct of its own, which is copied like a number. An id that
  * was closed, was never opened or is of another kind is found out: SSMWIRE_BAD_HANDLE. A handle may be used by any thread
@@ -317,15 +317,15 @@ typedef struct {
     /**
      * Turns the check of the server's certificate off. Anybody on the way can read and change everything then.
      */
-    bool skip_tls_verification;
+    uint8_t skip_tls_verification;
     /**
      * Makes a client that only attaches: it needs neither region nor credentials.
      */
-    bool attach_only;
+    uint8_t attach_only;
     /**
      * Ends a session with its first connection, rather than bring a lost one back.
      */
-    bool no_resume;
+    uint8_t no_resume;
     /**
      * Bytes that may wait for a session's reader; then the far side is stopped. 16 MiB by default.
      */
@@ -662,11 +662,11 @@ typedef struct {
     /**
      * For a run: asks for output that is exact for every byte, not for text only. The far side needs `base64` for it.
      */
-    bool is_binary;
+    uint8_t is_binary;
     /**
      * For a run: makes any exit code but 0 an error, `SSMWIRE_COMMAND_FAILED`.
      */
-    bool is_checked;
+    uint8_t is_checked;
     /**
      * For a run: what the command is to read, every byte of it and then its end; NULL for no input. It is copied, and wiped
      * at the end. The far side needs `sh`, `stty` and `dd` for it.

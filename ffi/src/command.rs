@@ -45,9 +45,9 @@ pub struct CommandOptions {
     /// For a run: ends it after so long, with `SSMWIRE_TIMEOUT` and what had arrived. 0 for as long as it takes.
     pub run_timeout_ms: i64,
     /// For a run: asks for output that is exact for every byte, not for text only. The far side needs `base64` for it.
-    pub is_binary: bool,
+    pub is_binary: u8,
     /// For a run: makes any exit code but 0 an error, `SSMWIRE_COMMAND_FAILED`.
-    pub is_checked: bool,
+    pub is_checked: u8,
     /// For a run: what the command is to read, every byte of it and then its end; NULL for no input. It is copied, and wiped
     /// at the end. The far side needs `sh`, `stty` and `dd` for it.
     pub input: *const u8,
@@ -358,8 +358,8 @@ unsafe fn request(options: &CommandOptions) -> Result<Request> {
             document: owned(options.document, "document")?,
             reason: owned(options.reason, "reason")?,
             timeout: u64::try_from(options.run_timeout_ms).ok().filter(|ms| *ms > 0).map(Duration::from_millis),
-            is_binary: options.is_binary,
-            is_checked: options.is_checked,
+            is_binary: options.is_binary != 0,
+            is_checked: options.is_checked != 0,
             input: input.map(<[u8]>::to_vec),
         })
     }
