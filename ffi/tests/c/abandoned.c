@@ -1,5 +1,6 @@
 /* Whoever waits in a call goes on when the handle is closed, whichever call it is; and closing from within a callback.
  */
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -19,6 +20,9 @@ struct waiter {
     ssmwire_status status;
 };
 
+static ssmwire_status client_ready(uint64_t id) {
+    return ssmwire_client_ready((ssmwire_client){id}, -1, NULL);
+}
 static ssmwire_status session_ready(uint64_t id) {
     return ssmwire_session_ready((ssmwire_session){id}, -1, NULL);
 }
@@ -83,7 +87,30 @@ static uint64_t dial(ssmwire_client client) {
     return stream.id;
 }
 
-static void close_under_all(ssmwire_client client) {
+static char region[64];
+
+/* A client that is not made for a while: it asks for its region where nobody answers. */
+static ssmwire_client open_unmade(void) {
+    ssmwire_client_options options = SSMWIRE_CLIENT_OPTIONS_INIT;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof address;
+    int silent = socket(AF_INET, SOCK_STREAM, 0);
+    ssmwire_client client;
+    char url[64];
+    CHECK(bind(silent, (struct sockaddr *)&address, length) == 0 && listen(silent, 16) == 0);
+    CHECK(getsockname(silent, (struct sockaddr *)&address, &length) == 0);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d", ntohs(address.sin_port));
+    snprintf(region, sizeof region, "%s", getenv("AWS_REGION"));
+    /* The first call of the library is below: no other thread looks at the environment. */
+    CHECK(unsetenv("AWS_REGION") == 0 && unsetenv("AWS_DEFAULT_REGION") == 0);
+    CHECK(setenv("AWS_CONFIG_FILE", "/dev/null", 1) == 0);
+    CHECK(setenv("AWS_EC2_METADATA_DISABLED", "false", 1) == 0);
+    CHECK(setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", url, 1) == 0);
+    CHECK_OK(ssmwire_client_open(&options, &client, &error));
+    return client;
+}
+
+static void close_under_all(ssmwire_client client, ssmwire_client unmade) {
     ssmwire_port_options port = SSMWIRE_PORT_OPTIONS_INIT;
     ssmwire_command_options command = SSMWIRE_COMMAND_OPTIONS_INIT;
     ssmwire_session session = start(client);
@@ -109,6 +136,7 @@ static void close_under_all(ssmwire_client client) {
         {"forward_ready", forward.id, forward_ready, 0, 0},
         {"forward_event", forward.id, forward_event, 0, 0},
         {"queue_wait", queue.id, queue_wait, 0, 0},
+        {"client_ready", unmade.id, client_ready, 0, 0},
     };
     size_t count = sizeof waiters / sizeof *waiters;
     for (i = 0; i < count; i++) {
@@ -123,6 +151,7 @@ static void close_under_all(ssmwire_client client) {
     }
     CHECK_OK(ssmwire_forward_close(forward, 0, &error));
     CHECK_OK(ssmwire_queue_close(queue, &error));
+    CHECK_OK(ssmwire_client_close(unmade, 0, &error));
     for (i = 0; i < count; i++) {
         CHECK(pthread_join(waiters[i].thread, NULL) == 0);
         if (waiters[i].status != SSMWIRE_BAD_HANDLE) {
@@ -158,6 +187,7 @@ static void close_all(ssmwire_request request, void *context) {
 static void close_in_a_callback(void) {
     static ssmwire_session session;
     ssmwire_client_options options = SSMWIRE_CLIENT_OPTIONS_INIT;
+    options.region = region;
     options.credentials = close_all;
     options.credentials_context = &session;
     pthread_mutex_lock(&lock);
@@ -183,6 +213,7 @@ static void shut_down(ssmwire_request request, void *context) {
 
 static void shut_down_in_a_callback(void) {
     ssmwire_client_options options = SSMWIRE_CLIENT_OPTIONS_INIT;
+    options.region = region;
     options.credentials = shut_down;
     is_done = false;
     pthread_mutex_lock(&lock);
@@ -197,10 +228,11 @@ static void shut_down_in_a_callback(void) {
 
 int main(void) {
     ssmwire_client_options options = SSMWIRE_CLIENT_OPTIONS_INIT;
-    ssmwire_client client;
+    ssmwire_client client, unmade = open_unmade();
+    options.region = region;
     options.credentials = never;
     CHECK_OK(ssmwire_client_open(&options, &client, &error));
-    close_under_all(client);
+    close_under_all(client, unmade);
     CHECK_OK(ssmwire_client_close(client, SOON, &error));
     close_in_a_callback();
     shut_down_in_a_callback();
