@@ -56,7 +56,7 @@ impl Example {
 /// Takes the lines that a program writes to standard output.
 fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     let output = BufReader::new(child.stdout.take().expect("it is piped"));
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::sync_channel(1);
     std::thread::spawn(move || {
         for line in output.lines() {
             let _ = sender.send(line.expect("it is UTF-8"));
