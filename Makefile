@@ -67,7 +67,7 @@ servers: $(VENV)/ready ## OpenSSH, PostgreSQL, Redis and nginx through the comma
 # What rust-test leaves out of the C and C++ suite, since not every machine has it: valgrind, CMake, clang-format.
 c-test: ## the C and C++ programs under valgrind, their format, and the installation
 	ffi/tests/install.sh
-	clang-format --dry-run -Werror ffi/tests/c*/*.[ch]* ffi/tests/consumer/*.c* include/ssmwire.hpp
+	clang-format --dry-run -Werror ffi/tests/c*/*.[ch]* ffi/tests/consumer/*.c* ffi/examples/* include/ssmwire.hpp
 	$(CARGO) test --locked --workspace --test programs --test installed -- --ignored
 
 # What the tests of the workspace build has the library in deps.

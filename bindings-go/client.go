@@ -92,9 +92,9 @@ func New(config Config) (*Client, error) {
 		ecs_endpoint:          copies.of("ECSEndpoint", config.ECSEndpoint),
 		ca_bundle:             copies.of("CABundle", config.CABundle),
 		proxy:                 copies.of("Proxy", config.Proxy),
-		skip_tls_verification: C.bool(config.SkipTLSVerification),
-		attach_only:           C.bool(config.AttachOnly),
-		no_resume:             C.bool(config.NoResume),
+		skip_tls_verification: flag(config.SkipTLSVerification),
+		attach_only:           flag(config.AttachOnly),
+		no_resume:             flag(config.NoResume),
 		unread_max:            C.uint64_t(config.UnreadMax),
 		start_timeout_ms:      milliseconds(config.StartTimeout),
 		connect_timeout_ms:    milliseconds(config.ConnectTimeout),
@@ -172,4 +172,12 @@ func milliseconds(timeout time.Duration) C.int64_t {
 		return C.int64_t(max(timeout, -1))
 	}
 	return C.int64_t((timeout + time.Millisecond - 1) / time.Millisecond)
+}
+
+// flag returns what the library calls a switch.
+func flag(isOn bool) (made C.uint8_t) {
+	if isOn {
+		made = 1
+	}
+	return made
 }

@@ -18,7 +18,8 @@ type Listen struct {
 	Sessions int
 }
 
-// Forward is a local address whose connections end at a far port.
+// Forward is a local address whose connections end at a far port. It goes on until it is closed: of sessions that are lost
+// for good, the next connection starts new ones; a connection that can't be made is reset, and told as an event.
 type Forward struct {
 	handle *handle
 	addr   net.Addr

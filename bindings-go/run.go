@@ -149,7 +149,7 @@ func (command *Cmd) options(target string, copies *texts) C.ssmwire_command_opti
 		line:          copies.of("Line", command.Line),
 		document:      copies.of("Document", command.Document),
 		reason:        copies.of("Reason", command.Reason),
-		is_binary:     C.bool(command.IsBinary),
+		is_binary:     flag(command.IsBinary),
 		input:         copies.bytes(command.Input),
 		input_len:     C.size_t(len(command.Input)),
 	}

@@ -4,13 +4,13 @@
 /*
  * ssmwire: AWS Systems Manager sessions as a library.
  *
- * Three rules.
+ * Six rules.
  *
  * Memory. What a call is given it borrows until it returns. What it gives is copied into memory of the caller. So there
  * is nothing to free. Texts are UTF-8 and end with a zero byte. Structs begin with their size, as SSMWIRE_…_INIT sets it:
  * later versions add fields at the end, and a program that was built before still works. Zero is the default of every
- * option; a program that sets an option which this version of the library does not have yet is told so, with
- * SSMWIRE_INVALID_ARGUMENT.
+ * option, and a switch of type uint8_t is on with any other value; a program that sets an option which this version of the
+ * library does not have yet is told so, with SSMWIRE_INVALID_ARGUMENT.
  *
  * Handles. What lives longer than a call is a 64-bit id in a struct of its own, which is copied like a number. An id that
  * was closed, was never opened or is of another kind is found out: SSMWIRE_BAD_HANDLE. A handle may be used by any thread
@@ -26,7 +26,11 @@
  * more passes an ssmwire_error; NULL will do.
  *
  * Threads. The library runs a few threads of its own. They call the caller's functions for nothing but the log and
- * credentials, and only one of them does.
+ * credentials, and only one of them does. A signal ends no wait, and its handler may make no call: it writes to a pipe
+ * that the event loop waits for, too.
+ *
+ * The end. Before it ends, a program closes its sessions and waits for that, or calls ssmwire_shutdown, which does so for
+ * all. Else the service does not hear of their end, and has them until they have been idle for long enough.
  */
 
 #include <stdbool.h>
@@ -313,15 +317,15 @@ typedef struct {
     /**
      * Turns the check of the server's certificate off. Anybody on the way can read and change everything then.
      */
-    bool skip_tls_verification;
+    uint8_t skip_tls_verification;
     /**
      * Makes a client that only attaches: it needs neither region nor credentials.
      */
-    bool attach_only;
+    uint8_t attach_only;
     /**
      * Ends a session with its first connection, rather than bring a lost one back.
      */
-    bool no_resume;
+    uint8_t no_resume;
     /**
      * Bytes that may wait for a session's reader; then the far side is stopped. 16 MiB by default.
      */
@@ -658,11 +662,11 @@ typedef struct {
     /**
      * For a run: asks for output that is exact for every byte, not for text only. The far side needs `base64` for it.
      */
-    bool is_binary;
+    uint8_t is_binary;
     /**
      * For a run: makes any exit code but 0 an error, `SSMWIRE_COMMAND_FAILED`.
      */
-    bool is_checked;
+    uint8_t is_checked;
     /**
      * For a run: what the command is to read, every byte of it and then its end; NULL for no input. It is copied, and wiped
      * at the end. The far side needs `sh`, `stty` and `dd` for it.
@@ -1089,7 +1093,7 @@ ssmwire_status ssmwire_command_start(ssmwire_client client,
  *     ssmwire_command_options options = SSMWIRE_COMMAND_OPTIONS_INIT;
  *     ssmwire_run_result result = SSMWIRE_RUN_RESULT_INIT;
  *     ssmwire_run run;
- *     char text[4096];
+ *     uint8_t text[4096];
  *     size_t count;
  *     options.target = "i-0123456789abcdef0";
  *     options.arguments = arguments;
@@ -1097,7 +1101,7 @@ ssmwire_status ssmwire_command_start(ssmwire_client client,
  *     if (ssmwire_run_start(client, &options, &run, &error) == SSMWIRE_OK
  *         && ssmwire_run_wait(run, 60000, &result, &error) == SSMWIRE_OK
  *         && ssmwire_run_read(run, SSMWIRE_STDOUT, 0, text, sizeof text, &count, &error) == SSMWIRE_OK) {
- *         printf("exit code %d\n%.*s", (int)result.exit_code, (int)count, text);
+ *         printf("exit code %d\n%.*s", (int)result.exit_code, (int)count, (const char *)text);
  *     }
  *     ssmwire_run_close(run, NULL);
  */
@@ -1188,7 +1192,7 @@ ssmwire_status ssmwire_stream_ready(ssmwire_stream stream, int64_t timeout_ms, s
  * Fails after all that had arrived was read, with why the session ended. A call that does not return `SSMWIRE_OK` has
  * taken nothing.
  *
- *     char buffer[65536];
+ *     uint8_t buffer[65536];
  *     size_t count;
  *     ssmwire_status status;
  *     while ((status = ssmwire_stream_read(stream, buffer, sizeof buffer, -1, &count, &error)) == SSMWIRE_OK) {
@@ -1284,7 +1288,8 @@ ssmwire_status ssmwire_dial_start(ssmwire_client client,
                                   ssmwire_error *error);
 
 /**
- * Forwards a local address to a port, and returns at once.
+ * Forwards a local address to a port, and returns at once. It goes on until it is closed: of sessions that are lost for
+ * good, the next connection starts new ones; a connection that can't be made is reset, and told as an event.
  *
  * Any thread. `SSMWIRE_INVALID_ARGUMENT` for options that can't be meant; `ssmwire_forward_ready` tells the rest.
  */
@@ -1358,13 +1363,13 @@ ssmwire_status ssmwire_forward_close(ssmwire_forward forward, int64_t timeout_ms
  * Any thread. `SSMWIRE_INTERNAL` if there is no descriptor to be had.
  *
  *     struct pollfd loop = {ssmwire_queue_fd(queue), POLLIN, 0};
- *     ssmwire_stream_watch(stream, queue, 1, &error);
- *     while (poll(&loop, 1, -1) >= 0) {
+ *     ssmwire_status status = ssmwire_stream_watch(stream, queue, 1, &error);
+ *     while ((status == SSMWIRE_OK || status == SSMWIRE_AGAIN) && poll(&loop, 1, -1) >= 0) {
  *         uint64_t tags[64];
  *         size_t i, count;
- *         ssmwire_queue_wait(queue, tags, 64, 0, &count, &error);
+ *         ssmwire_queue_wait(queue, tags, 64, 0, &count, NULL);
  *         for (i = 0; i < count; i++) {
- *             while (ssmwire_stream_read(stream, buffer, sizeof buffer, 0, &length, &error) == SSMWIRE_OK) {
+ *             while ((status = ssmwire_stream_read(stream, buffer, sizeof buffer, 0, &length, &error)) == SSMWIRE_OK) {
  *                 use(buffer, length);
  *             }
  *         }
@@ -1383,7 +1388,7 @@ int ssmwire_queue_fd(ssmwire_queue queue);
 
 /**
  * Waits until there are tags, and takes up to `capacity` of them, the longest queued first. `count` says how many: 0 if
- * `ssmwire_queue_wake` has ended the wait, or another thread was faster.
+ * `ssmwire_queue_wake` has ended the wait, another thread was faster, or the call fails.
  *
  * Any thread, and several at once: each tag goes to one. Waits as `timeout_ms` says.
  */

@@ -1414,7 +1414,8 @@ class client : public detail::owner<ssmwire_client> {
         options.port = port;
         return dial(target, options);
     }
-    /// Forwards a local address to a port.
+    /// Forwards a local address to a port, until it is closed: of sessions that are lost for good, the next connection
+    /// starts new ones.
     returns<ssmwire::forward> forward(std::string_view target, const port_options &options) const {
         detail::call call;
         ssmwire_forward made{};

@@ -237,7 +237,7 @@ fn defaults<T>() -> T {
 
 fn c_attach(gateway: SocketAddr) -> (ClientHandle, StreamHandle) {
     let url = CString::new(format!("ws://{gateway}/")).expect("no NUL");
-    let options = ClientOptions { size: size_of::<ClientOptions>(), attach_only: true, ..defaults() };
+    let options = ClientOptions { size: size_of::<ClientOptions>(), attach_only: 1, ..defaults() };
     let (size, session_id, token) = (size_of::<AttachOptions>(), c"bench".as_ptr(), c"open".as_ptr());
     let attach = AttachOptions { size, session_id, stream_url: url.as_ptr(), token, target: null() };
     let (mut client, mut session, mut stream) =

@@ -57,11 +57,11 @@ pub struct ClientOptions {
     /// what HTTPS_PROXY says.
     pub proxy: *const c_char,
     /// Turns the check of the server's certificate off. Anybody on the way can read and change everything then.
-    pub skip_tls_verification: bool,
+    pub skip_tls_verification: u8,
     /// Makes a client that only attaches: it needs neither region nor credentials.
-    pub attach_only: bool,
+    pub attach_only: u8,
     /// Ends a session with its first connection, rather than bring a lost one back.
-    pub no_resume: bool,
+    pub no_resume: u8,
     /// Bytes that may wait for a session's reader; then the far side is stopped. 16 MiB by default.
     pub unread_max: u64,
     /// For StartSession, with credentials, retries and throttling. 30 s by default.
@@ -183,7 +183,7 @@ pub(crate) fn opening(client: ClientHandle) -> Result<Task<Client>> {
 unsafe fn builder(options: &ClientOptions) -> Result<(ClientBuilder, Option<Arc<CredentialsSource>>)> {
     let keys = [options.access_key_id, options.secret_access_key, options.session_token];
     let has_keys = keys.iter().any(|key| !key.is_null());
-    let mut builder = Client::builder().timeouts(timeouts(options)?).verify_tls(!options.skip_tls_verification);
+    let mut builder = Client::builder().timeouts(timeouts(options)?).verify_tls(options.skip_tls_verification == 0);
     // SAFETY: the caller's promise.
     unsafe {
         let owned = |pointer, name| Ok::<_, Error>(text(pointer, name)?.map(str::to_owned));
@@ -222,7 +222,7 @@ unsafe fn builder(options: &ClientOptions) -> Result<(ClientBuilder, Option<Arc<
         source = Some(asked.clone());
         builder = builder.credentials_from(move || credentials::ask(asked.clone()));
     }
-    if options.attach_only {
+    if options.attach_only != 0 {
         builder = builder.attach_only();
     }
     if options.unread_max > 0 {
@@ -237,10 +237,11 @@ fn timeouts(options: &ClientOptions) -> Result<Timeouts> {
         0 => default,
         given => u64::try_from(given).map_or(Duration::MAX, Duration::from_millis),
     };
-    if options.no_resume && options.resume_timeout_ms != 0 {
+    let no_resume = options.no_resume != 0;
+    if no_resume && options.resume_timeout_ms != 0 {
         return Err(Error::new(Kind::InvalidArgument, "`no_resume` and `resume_timeout_ms` contradict each other"));
     }
-    let resume = if options.no_resume { Duration::ZERO } else { timeout(options.resume_timeout_ms, default.resume) };
+    let resume = if no_resume { Duration::ZERO } else { timeout(options.resume_timeout_ms, default.resume) };
     Ok(Timeouts {
         start: timeout(options.start_timeout_ms, default.start),
         connect: timeout(options.connect_timeout_ms, default.connect),

@@ -45,9 +45,9 @@ pub struct CommandOptions {
     /// For a run: ends it after so long, with `SSMWIRE_TIMEOUT` and what had arrived. 0 for as long as it takes.
     pub run_timeout_ms: i64,
     /// For a run: asks for output that is exact for every byte, not for text only. The far side needs `base64` for it.
-    pub is_binary: bool,
+    pub is_binary: u8,
     /// For a run: makes any exit code but 0 an error, `SSMWIRE_COMMAND_FAILED`.
-    pub is_checked: bool,
+    pub is_checked: u8,
     /// For a run: what the command is to read, every byte of it and then its end; NULL for no input. It is copied, and wiped
     /// at the end. The far side needs `sh`, `stty` and `dd` for it.
     pub input: *const u8,
@@ -143,7 +143,7 @@ pub unsafe extern "C" fn ssmwire_command_start(
 ///     ssmwire_command_options options = SSMWIRE_COMMAND_OPTIONS_INIT;
 ///     ssmwire_run_result result = SSMWIRE_RUN_RESULT_INIT;
 ///     ssmwire_run run;
-///     char text[4096];
+///     uint8_t text[4096];
 ///     size_t count;
 ///     options.target = "i-0123456789abcdef0";
 ///     options.arguments = arguments;
@@ -151,7 +151,7 @@ pub unsafe extern "C" fn ssmwire_command_start(
 ///     if (ssmwire_run_start(client, &options, &run, &error) == SSMWIRE_OK
 ///         && ssmwire_run_wait(run, 60000, &result, &error) == SSMWIRE_OK
 ///         && ssmwire_run_read(run, SSMWIRE_STDOUT, 0, text, sizeof text, &count, &error) == SSMWIRE_OK) {
-///         printf("exit code %d\n%.*s", (int)result.exit_code, (int)count, text);
+///         printf("exit code %d\n%.*s", (int)result.exit_code, (int)count, (const char *)text);
 ///     }
 ///     ssmwire_run_close(run, NULL);
 #[unsafe(no_mangle)]
@@ -358,8 +358,8 @@ unsafe fn request(options: &CommandOptions) -> Result<Request> {
             document: owned(options.document, "document")?,
             reason: owned(options.reason, "reason")?,
             timeout: u64::try_from(options.run_timeout_ms).ok().filter(|ms| *ms > 0).map(Duration::from_millis),
-            is_binary: options.is_binary,
-            is_checked: options.is_checked,
+            is_binary: options.is_binary != 0,
+            is_checked: options.is_checked != 0,
             input: input.map(<[u8]>::to_vec),
         })
     }

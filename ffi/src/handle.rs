@@ -160,6 +160,13 @@ pub enum Operation {
     Event,
 }
 
+impl Operation {
+    /// Whether it takes bytes that are nowhere else then.
+    pub fn moves_bytes(self) -> bool {
+        matches!(self, Self::Read | Self::Write)
+    }
+}
+
 const OPERATIONS: usize = 4;
 
 /// What an id leads to, and who waits on it.

@@ -4,7 +4,8 @@ use std::ffi::{CStr, c_char};
 
 use ssmwire::{Error, Result};
 
-/// A struct of the interface whose first field is its size as the caller knows it.
+/// A struct of the interface whose first field is its size as the caller knows it. What callers fill in has no field for
+/// which some bytes are no value, such as a `bool`.
 pub(crate) trait Versioned: Copy {
     /// Sets the first field.
     fn set_size(&mut self, size: usize);

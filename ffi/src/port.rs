@@ -137,7 +137,8 @@ pub unsafe extern "C" fn ssmwire_dial_start(
     })
 }
 
-/// Forwards a local address to a port, and returns at once.
+/// Forwards a local address to a port, and returns at once. It goes on until it is closed: of sessions that are lost for
+/// good, the next connection starts new ones; a connection that can't be made is reset, and told as an event.
 ///
 /// Any thread. `SSMWIRE_INVALID_ARGUMENT` for options that can't be meant; `ssmwire_forward_ready` tells the rest.
 #[unsafe(no_mangle)]

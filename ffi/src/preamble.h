@@ -1,13 +1,13 @@
 /*
  * ssmwire: AWS Systems Manager sessions as a library.
  *
- * Three rules.
+ * Six rules.
  *
  * Memory. What a call is given it borrows until it returns. What it gives is copied into memory of the caller. So there
  * is nothing to free. Texts are UTF-8 and end with a zero byte. Structs begin with their size, as SSMWIRE_…_INIT sets it:
  * later versions add fields at the end, and a program that was built before still works. Zero is the default of every
- * option; a program that sets an option which this version of the library does not have yet is told so, with
- * SSMWIRE_INVALID_ARGUMENT.
+ * option, and a switch of type uint8_t is on with any other value; a program that sets an option which this version of the
+ * library does not have yet is told so, with SSMWIRE_INVALID_ARGUMENT.
  *
  * Handles. What lives longer than a call is a 64-bit id in a struct of its own, which is copied like a number. An id that
  * was closed, was never opened or is of another kind is found out: SSMWIRE_BAD_HANDLE. A handle may be used by any thread
@@ -23,7 +23,11 @@
  * more passes an ssmwire_error; NULL will do.
  *
  * Threads. The library runs a few threads of its own. They call the caller's functions for nothing but the log and
- * credentials, and only one of them does.
+ * credentials, and only one of them does. A signal ends no wait, and its handler may make no call: it writes to a pipe
+ * that the event loop waits for, too.
+ *
+ * The end. Before it ends, a program closes its sessions and waits for that, or calls ssmwire_shutdown, which does so for
+ * all. Else the service does not hear of their end, and has them until they have been idle for long enough.
  */
 
 #include <stdbool.h>

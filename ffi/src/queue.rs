@@ -32,13 +32,13 @@ pub(crate) struct QueueValue(ReadyQueue);
 /// Any thread. `SSMWIRE_INTERNAL` if there is no descriptor to be had.
 ///
 ///     struct pollfd loop = {ssmwire_queue_fd(queue), POLLIN, 0};
-///     ssmwire_stream_watch(stream, queue, 1, &error);
-///     while (poll(&loop, 1, -1) >= 0) {
+///     ssmwire_status status = ssmwire_stream_watch(stream, queue, 1, &error);
+///     while ((status == SSMWIRE_OK || status == SSMWIRE_AGAIN) && poll(&loop, 1, -1) >= 0) {
 ///         uint64_t tags[64];
 ///         size_t i, count;
-///         ssmwire_queue_wait(queue, tags, 64, 0, &count, &error);
+///         ssmwire_queue_wait(queue, tags, 64, 0, &count, NULL);
 ///         for (i = 0; i < count; i++) {
-///             while (ssmwire_stream_read(stream, buffer, sizeof buffer, 0, &length, &error) == SSMWIRE_OK) {
+///             while ((status = ssmwire_stream_read(stream, buffer, sizeof buffer, 0, &length, &error)) == SSMWIRE_OK) {
 ///                 use(buffer, length);
 ///             }
 ///         }
@@ -79,7 +79,7 @@ pub extern "C" fn ssmwire_queue_fd(queue: QueueHandle) -> c_int {
 }
 
 /// Waits until there are tags, and takes up to `capacity` of them, the longest queued first. `count` says how many: 0 if
-/// `ssmwire_queue_wake` has ended the wait, or another thread was faster.
+/// `ssmwire_queue_wake` has ended the wait, another thread was faster, or the call fails.
 ///
 /// Any thread, and several at once: each tag goes to one. Waits as `timeout_ms` says.
 #[unsafe(no_mangle)]

@@ -72,7 +72,7 @@ pub unsafe extern "C" fn ssmwire_stream_ready(stream: StreamHandle, timeout_ms: 
 /// Fails after all that had arrived was read, with why the session ended. A call that does not return `SSMWIRE_OK` has
 /// taken nothing.
 ///
-///     char buffer[65536];
+///     uint8_t buffer[65536];
 ///     size_t count;
 ///     ssmwire_status status;
 ///     while ((status = ssmwire_stream_read(stream, buffer, sizeof buffer, -1, &count, &error)) == SSMWIRE_OK) {

@@ -21,9 +21,12 @@ pub(crate) fn wait_for<T, R>(
     timeout_ms: i64,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<R>>,
 ) -> Result<Option<R>> {
-    // What a handle led to may fail because it was closed: whoever waits is told the reason, not what followed from it.
+    // A handle is closed before what it led to is: so what came of that is told apart from what came before. Bytes that
+    // were read or written are not given up for it; other handles may share the stream.
     let mut poll = |cx: &mut Context<'_>| match poll(cx) {
-        Poll::Ready(Err(_)) if entry.is_closed() => Poll::Ready(Err(closed_meanwhile())),
+        Poll::Ready(result) if entry.is_closed() && (result.is_err() || !operation.moves_bytes()) => {
+            Poll::Ready(Err(closed_meanwhile()))
+        }
         polled => polled,
     };
     if timeout_ms == 0 {
@@ -36,7 +39,7 @@ pub(crate) fn wait_for<T, R>(
     }
     let mut parked = None;
     let waited = wait::block(deadline(timeout_ms), |cx| {
-        // Before it is tried: a close may have come to its end already, which would look like the session's own.
+        // Before it is tried: a wait that a close has ended moves no bytes any more.
         if entry.is_closed() {
             return Poll::Ready(Err(closed_meanwhile()));
         }
@@ -129,5 +132,42 @@ impl<T: Clone + Send + 'static> Lazy<Option<T>> {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handle::Table;
+
+    /// Waits for what is done in the moment in which the handle is closed.
+    fn wait_under_a_close(operation: Operation, timeout_ms: i64) -> Result<Option<u8>> {
+        let table = Table::new(1, 0);
+        let id = table.open(()).expect("room");
+        let entry = table.get(id).expect("open");
+        wait_for(&entry, operation, timeout_ms, |_| {
+            table.close(id).expect("open");
+            Poll::Ready(Ok(7))
+        })
+    }
+
+    #[test]
+    fn what_comes_of_a_close_is_not_told_as_what_was_waited_for() {
+        for operation in [Operation::State, Operation::Event] {
+            for timeout_ms in [-1, 0, 1000] {
+                let failed = wait_under_a_close(operation, timeout_ms).expect_err("it is closed");
+                assert_eq!(failed.kind(), Kind::BadHandle, "{operation:?} {timeout_ms}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_were_moved_in_the_moment_of_a_close_are_told() {
+        for operation in [Operation::Read, Operation::Write] {
+            for timeout_ms in [-1, 0, 1000] {
+                let moved = wait_under_a_close(operation, timeout_ms).expect("they were moved before");
+                assert_eq!(moved, Some(7), "{operation:?} {timeout_ms}");
+            }
+        }
     }
 }

@@ -34,6 +34,23 @@ fn the_header_is_what_the_sources_say() {
     assert!(header == committed, "run it with UPDATE_HEADER=1; the first difference: {differs:?}");
 }
 
+/// A byte from C that is neither 0 nor 1 would be undefined behaviour in a `bool` of Rust.
+#[test]
+fn no_struct_that_callers_fill_in_has_a_bool() {
+    let header = generate(Path::new(env!("CARGO_MANIFEST_DIR")));
+    let is_filled_in = |name: &str| name.ends_with("_options") || name.ends_with("_credentials");
+    let mut seen = 0;
+    for definition in header.split("typedef struct {").skip(1) {
+        let (fields, rest) = definition.split_once("\n} ").expect("it has an end");
+        let name = rest.split(';').next().expect("a name");
+        if is_filled_in(name) {
+            seen += 1;
+            assert!(!fields.contains("\n    bool "), "`{name}` has a bool");
+        }
+    }
+    assert_eq!(seen, 7, "structs were added or renamed");
+}
+
 fn generate(root: &Path) -> String {
     let mut config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("the configuration is good");
     let read = |name: &str| std::fs::read_to_string(root.join("src").join(name)).expect("it is there");

@@ -1,11 +1,14 @@
 //! Programs in C and C++ that drive the library against the emulator: as they are, under sanitizers, and under valgrind.
 
+#[path = "programs/examples.rs"]
+mod examples;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use ssmwire_emulator::{AgentProfile, Emulator};
+use ssmwire_emulator::{AgentProfile, Emulator, EmulatorBuilder};
 
 /// The target that every emulator here has.
 const TARGET: &str = "i-0123456789abcdef0";
@@ -27,8 +30,7 @@ enum Language {
 
 impl Language {
     fn directory(self) -> PathBuf {
-        let name = if self == Self::C { "c" } else { "cpp" };
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+        manifest().join(if self == Self::C { "tests/c" } else { "tests/cpp" })
     }
 
     /// The compiler, with what chooses the dialect.
@@ -107,6 +109,10 @@ impl Way {
     }
 }
 
+fn manifest() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
 /// Where the library is: beside this program.
 fn libraries() -> PathBuf {
     let this = std::env::current_exe().expect("this program has a path");
@@ -140,17 +146,23 @@ fn succeed(command: &mut Command) -> String {
 }
 
 /// Compiles a program, and checks that what is to watch it is in it.
-fn compile(name: &str, language: Language, way: Way, directory: &Path) -> PathBuf {
+fn compile(
+    name: &str,
+    language: Language,
+    way: Way,
+    sources: &[(PathBuf, &'static [&'static str])],
+    directory: &Path,
+) -> PathBuf {
     let program = directory.join(name);
     let words = language.compiler();
-    let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../include");
+    let include = manifest().join("../include");
     let compiler = || {
         let mut compiler = Command::new(words[0]);
         compiler.args(&words[1..]).args(STRICT).args(way.flags()).arg("-I").arg(&include);
         compiler
     };
     let mut linker = compiler();
-    for (at, (source, flags)) in language.sources(name).iter().enumerate() {
+    for (at, (source, flags)) in sources.iter().enumerate() {
         let object = directory.join(format!("{at}.o"));
         succeed(compiler().args(*flags).arg("-c").arg(source).arg("-o").arg(&object));
         linker.arg(object);
@@ -165,20 +177,32 @@ fn compile(name: &str, language: Language, way: Way, directory: &Path) -> PathBu
     program
 }
 
-/// Runs a program with an emulator of its own.
-fn run(name: &str, language: Language, way: Way) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let program = compile(name, language, way, directory.path());
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.expect("a runtime");
-    let emulator = Emulator::builder().target(TARGET, AgentProfile::default());
-    let emulator = emulator.ecs_container("shop", "0123456789abcdef", "web", AgentProfile::default()).start();
-    let emulator = runtime.block_on(emulator).expect("the emulator starts");
-    let mut command = way.command(&program);
-    command.envs(emulator.environment()).env("AWS_EC2_METADATA_DISABLED", "true");
-    command.env("LD_LIBRARY_PATH", installed());
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not run: {error}"));
+/// An emulator, and what it runs on.
+struct Service {
+    emulator: Emulator,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Service {
+    fn new(builder: EmulatorBuilder) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let emulator = runtime.block_on(builder.start()).expect("the emulator starts");
+        Self { emulator, runtime }
+    }
+
+    /// Starts a program that uses it.
+    fn spawn(&self, program: &Path, way: Way, arguments: &[&str]) -> Child {
+        let mut command = way.command(program);
+        command.args(arguments).envs(self.emulator.environment()).env("AWS_EC2_METADATA_DISABLED", "true");
+        command.env("LD_LIBRARY_PATH", installed());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap_or_else(|error| panic!("{command:?} does not run: {error}"))
+    }
+}
+
+/// Waits for a program's end.
+fn end(mut child: Child) -> Output {
     let deadline = Instant::now() + PATIENCE;
     while child.try_wait().expect("it can be waited for").is_none() {
         if Instant::now() > deadline {
@@ -187,10 +211,19 @@ fn run(name: &str, language: Language, way: Way) {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    let output = child.wait_with_output().expect("it has ended");
+    child.wait_with_output().expect("it has ended")
+}
+
+/// Runs a program with an emulator of its own.
+fn run(name: &str, language: Language, way: Way) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = compile(name, language, way, &language.sources(name), directory.path());
+    let builder = Emulator::builder().target(TARGET, AgentProfile::default());
+    let service = Service::new(builder.ecs_container("shop", "0123456789abcdef", "web", AgentProfile::default()));
+    let output = end(service.spawn(&program, way, &[]));
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{name}: {}\n{text}", output.status);
-    runtime.block_on(emulator.shutdown());
+    service.runtime.block_on(service.emulator.shutdown());
 }
 
 /// C++ as other compilers, dialects and switches see it. What is not on this machine is left out, but never all.
@@ -202,12 +235,47 @@ fn programs_in_cxx_compile_in_every_dialect_and_without_what_they_need_not() {
     for compiler in compilers {
         for dialect in ["-std=c++17", "-std=c++20"] {
             for without in ["-fno-rtti", "-fno-exceptions", "-DSSMWIRE_NO_EXCEPTIONS"] {
-                let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../include");
+                let include = manifest().join("../include");
                 let mut command = Command::new(compiler);
                 command.args([dialect, without, "-fsyntax-only"]).args(STRICT).arg("-I").arg(include);
                 succeed(command.arg(Language::Cxx.directory().join("smoke.cpp")));
             }
         }
+    }
+}
+
+/// What clang may say of a header in C++17: advice for older dialects and for the order of fields; that newer clangs want
+/// spans in place of pointers, where C gives pointers; that a class with virtual functions has no source of its own, which a
+/// library of one header can't have; and a test's way to use the namespace.
+const MAY_SAY: [&str; 10] = [
+    "-Wno-c++98-compat",
+    "-Wno-c++98-compat-pedantic",
+    "-Wno-c++98-compat-local-type-template-args",
+    "-Wno-pre-c++14-compat",
+    "-Wno-pre-c++17-compat",
+    "-Wno-padded",
+    "-Wno-unknown-warning-option",
+    "-Wno-unsafe-buffer-usage",
+    "-Wno-weak-vtables",
+    "-Wno-header-hygiene",
+];
+
+#[test]
+#[ignore = "`make c-test` installs clang, and runs it"]
+fn clang_with_every_warning_has_none_for_the_headers() {
+    let read = |compiler: &str, dialect: &str, way: &str, source: PathBuf| {
+        let mut command = Command::new(compiler);
+        command.args([dialect, way, "-fsyntax-only", "-Weverything", "-Werror", "-D_GNU_SOURCE"]).args(MAY_SAY);
+        succeed(command.arg("-I").arg(manifest().join("../include")).arg(source));
+    };
+    for dialect in ["-std=c++17", "-std=c++20"] {
+        for way in ["-fexceptions", "-DSSMWIRE_NO_EXCEPTIONS"] {
+            read("clang++", dialect, way, Language::Cxx.directory().join("smoke.cpp"));
+        }
+        read("clang++", dialect, "-fexceptions", manifest().join("examples/fleet.cpp"));
+    }
+    for dialect in ["-std=c99", "-std=c11"] {
+        read("clang", dialect, "-pedantic", manifest().join("examples/tail.c"));
     }
 }
 

@@ -1,5 +1,6 @@
 /* Whoever waits in a call goes on when the handle is closed, whichever call it is; and closing from within a callback.
  */
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -19,6 +20,9 @@ struct waiter {
     ssmwire_status status;
 };
 
+static ssmwire_status client_ready(uint64_t id) {
+    return ssmwire_client_ready((ssmwire_client){id}, -1, NULL);
+}
 static ssmwire_status session_ready(uint64_t id) {
     return ssmwire_session_ready((ssmwire_session){id}, -1, NULL);
 }
@@ -81,6 +85,42 @@ static uint64_t dial(ssmwire_client client) {
     options.port = 22;
     CHECK_OK(ssmwire_dial_start(client, &options, &stream, &error));
     return stream.id;
+}
+
+static char region[64];
+
+/* From now on a client without a region is not made for a while: it asks for one where nobody answers. */
+static void hide_region(void) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof address;
+    int silent = socket(AF_INET, SOCK_STREAM, 0);
+    char url[64];
+    CHECK(bind(silent, (struct sockaddr *)&address, length) == 0 && listen(silent, 16) == 0);
+    CHECK(getsockname(silent, (struct sockaddr *)&address, &length) == 0);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d", ntohs(address.sin_port));
+    snprintf(region, sizeof region, "%s", getenv("AWS_REGION"));
+    /* Before the first call of the library: no other thread looks at the environment. */
+    CHECK(unsetenv("AWS_REGION") == 0 && unsetenv("AWS_DEFAULT_REGION") == 0);
+    CHECK(setenv("AWS_CONFIG_FILE", "/dev/null", 1) == 0);
+    CHECK(setenv("AWS_EC2_METADATA_DISABLED", "false", 1) == 0);
+    CHECK(setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", url, 1) == 0);
+}
+
+static void close_under_a_client(void) {
+    ssmwire_client_options options = SSMWIRE_CLIENT_OPTIONS_INIT;
+    struct waiter waiter = {"client_ready", 0, client_ready, 0, 0};
+    int tries = 0;
+    do {
+        ssmwire_client client;
+        CHECK_OK(ssmwire_client_open(&options, &client, &error));
+        waiter.id = client.id;
+        CHECK(pthread_create(&waiter.thread, NULL, run_it, &waiter) == 0);
+        usleep(100000);
+        CHECK_OK(ssmwire_client_close(client, 0, &error));
+        CHECK(pthread_join(waiter.thread, NULL) == 0);
+        /* On a very busy machine the search for a region may be over first, without success. */
+    } while (waiter.status == SSMWIRE_INVALID_ARGUMENT && ++tries < 20);
+    CHECK(waiter.status == SSMWIRE_BAD_HANDLE);
 }
 
 static void close_under_all(ssmwire_client client) {
@@ -158,6 +198,7 @@ static void close_all(ssmwire_request request, void *context) {
 static void close_in_a_callback(void) {
     static ssmwire_session session;
     ssmwire_client_options options = SSMWIRE_CLIENT_OPTIONS_INIT;
+    options.region = region;
     options.credentials = close_all;
     options.credentials_context = &session;
     pthread_mutex_lock(&lock);
@@ -183,6 +224,7 @@ static void shut_down(ssmwire_request request, void *context) {
 
 static void shut_down_in_a_callback(void) {
     ssmwire_client_options options = SSMWIRE_CLIENT_OPTIONS_INIT;
+    options.region = region;
     options.credentials = shut_down;
     is_done = false;
     pthread_mutex_lock(&lock);
@@ -198,6 +240,9 @@ static void shut_down_in_a_callback(void) {
 int main(void) {
     ssmwire_client_options options = SSMWIRE_CLIENT_OPTIONS_INIT;
     ssmwire_client client;
+    hide_region();
+    close_under_a_client();
+    options.region = region;
     options.credentials = never;
     CHECK_OK(ssmwire_client_open(&options, &client, &error));
     close_under_all(client);

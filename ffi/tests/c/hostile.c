@@ -1,5 +1,6 @@
 /* What somebody would pass who wants to break in: kinds, sizes, lengths, times and texts that can't be. */
 #include <limits.h>
+#include <stddef.h>
 
 #include "test.h"
 
@@ -212,6 +213,69 @@ static void sizes(void) {
     CHECK(none.status == 7);
 }
 
+/* Switches that are neither 0 nor 1. */
+static void switches(void) {
+    const uint8_t on[] = {1, 2, 255};
+    size_t i, count;
+    for (i = 0; i < sizeof on; i++) {
+        ssmwire_client_options open = SSMWIRE_CLIENT_OPTIONS_INIT;
+        ssmwire_command_options command = SSMWIRE_COMMAND_OPTIONS_INIT;
+        ssmwire_run_result result = SSMWIRE_RUN_RESULT_INIT;
+        ssmwire_client other;
+        ssmwire_run checked, binary;
+        uint8_t byte = 0;
+        open.no_resume = on[i];
+        open.resume_timeout_ms = 1;
+        CHECK_STATUS(WRONG, ssmwire_client_open(&open, &other, &error));
+        open.resume_timeout_ms = 0;
+        open.skip_tls_verification = open.attach_only = on[i];
+        CHECK_OK(ssmwire_client_open(&open, &other, &error));
+        CHECK_OK(ssmwire_client_ready(other, SOON, &error));
+        CHECK_OK(ssmwire_client_close(other, SOON, &error));
+        command.target = TARGET;
+        command.line = "exit 3";
+        command.is_checked = on[i];
+        CHECK_OK(ssmwire_run_start(client, &command, &checked, &error));
+        CHECK_STATUS(SSMWIRE_COMMAND_FAILED, ssmwire_run_wait(checked, SOON, NULL, &error));
+        command.is_checked = 0;
+        command.line = "printf '\\377'";
+        command.is_binary = on[i];
+        CHECK_OK(ssmwire_run_start(client, &command, &binary, &error));
+        CHECK_OK(ssmwire_run_wait(binary, SOON, &result, &error));
+        CHECK_OK(ssmwire_run_read(binary, SSMWIRE_STDOUT, 0, &byte, 1, &count, &error));
+        CHECK(result.stdout_len == 1 && byte == 255);
+    }
+}
+
+/* A program that was built for an earlier library: what is behind its structs is none of theirs. */
+static void smaller(void) {
+    ssmwire_client_options open;
+    ssmwire_command_options command;
+    ssmwire_port_options port;
+    ssmwire_client other;
+    ssmwire_stream dialled;
+    ssmwire_run started;
+    memset(&open, 0xA5, sizeof open);
+    memset(&open, 0, offsetof(ssmwire_client_options, skip_tls_verification));
+    open.size = offsetof(ssmwire_client_options, skip_tls_verification);
+    CHECK_OK(ssmwire_client_open(&open, &other, &error));
+    CHECK_OK(ssmwire_client_ready(other, SOON, &error));
+    memset(&command, 0xA5, sizeof command);
+    memset(&command, 0, offsetof(ssmwire_command_options, is_binary));
+    command.size = offsetof(ssmwire_command_options, is_binary);
+    command.target = TARGET;
+    command.line = "exit 3";
+    CHECK_OK(ssmwire_run_start(other, &command, &started, &error));
+    CHECK_OK(ssmwire_run_wait(started, SOON, NULL, &error));
+    memset(&port, 0xA5, sizeof port);
+    memset(&port, 0, offsetof(ssmwire_port_options, document));
+    port.size = offsetof(ssmwire_port_options, document);
+    port.target = TARGET;
+    port.port = 9;
+    CHECK_OK(ssmwire_dial_start(other, &port, &dialled, &error));
+    CHECK_OK(ssmwire_client_close(other, SOON, &error));
+}
+
 static void watches(void) {
     ssmwire_queue second, closed;
     uint64_t tag;
@@ -255,6 +319,8 @@ int main(void) {
     lengths();
     texts();
     sizes();
+    switches();
+    smaller();
     watches();
     CHECK_STATUS(WRONG, ssmwire_set_log(NULL, NULL, -1, NULL));
     finish();

@@ -1,7 +1,10 @@
-/* A process that has little: no standard streams, threads with small stacks, no descriptors left. */
+/* A process that has little: no standard streams, threads with small stacks, no descriptors left, many signals. */
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/resource.h>
+#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "test.h"
@@ -75,6 +78,49 @@ static void without_descriptors(void) {
     talk(NULL);
 }
 
+static volatile sig_atomic_t alarms;
+
+static void count_alarm(int number) {
+    (void)number;
+    alarms++;
+}
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Signals that interrupt every call of the system end no wait before its time, and fail nothing. */
+static void under_signals(void) {
+    const struct itimerval often = {{0, 5000}, {0, 5000}}, never = {{0, 0}, {0, 0}};
+    struct sigaction action, before;
+    ssmwire_stream stream;
+    ssmwire_session session = start_echo(client, &stream);
+    ssmwire_queue queue;
+    uint64_t tag;
+    uint8_t byte;
+    size_t count;
+    int64_t began;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = count_alarm;
+    CHECK(sigaction(SIGALRM, &action, &before) == 0);
+    CHECK_OK(ssmwire_queue_open(&queue, &error));
+    CHECK(setitimer(ITIMER_REAL, &often, NULL) == 0);
+    began = now_ms();
+    CHECK_STATUS(SSMWIRE_TIMEOUT, ssmwire_queue_wait(queue, &tag, 1, 300, &count, &error));
+    CHECK(now_ms() - began >= 299);
+    began = now_ms();
+    CHECK_STATUS(SSMWIRE_TIMEOUT, ssmwire_stream_read(stream, &byte, 1, 300, &count, &error));
+    CHECK(now_ms() - began >= 299);
+    talk(NULL);
+    CHECK(setitimer(ITIMER_REAL, &never, NULL) == 0);
+    CHECK(alarms > 10 && sigaction(SIGALRM, &before, NULL) == 0);
+    CHECK_OK(ssmwire_queue_close(queue, &error));
+    CHECK_OK(ssmwire_stream_close(stream, &error));
+    CHECK_OK(ssmwire_session_close(session, SOON, &error));
+}
+
 int main(void) {
     /* Descriptors of the library get these numbers, and nothing may write to them that is meant for people. */
     close(0);
@@ -84,6 +130,7 @@ int main(void) {
     talk(NULL);
     on_a_small_stack();
     without_descriptors();
+    under_signals();
     finish();
     return 0;
 }
