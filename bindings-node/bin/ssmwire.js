@@ -3,4 +3,6 @@
 
 const { native } = require('../dist/load.js')
 
-process.exit(native.commandLine(['ssmwire', ...process.argv.slice(2)]))
+// Under the name `session-manager-plugin` it is the plugin.
+const [program, script, ...args] = process.argv
+process.exit(native.commandLine([program, ...process.execArgv, script], script, args))

@@ -167,6 +167,6 @@ export interface Native {
   takeReady(): number[]
   end(all: boolean): void
   startEmulator(options: EmulatorOptions): Operation<Emulator>
-  commandLine(args: readonly string[]): number
+  commandLine(interpreter: readonly string[], script: string, args: readonly string[]): number
   version(): string
 }
