@@ -13,7 +13,7 @@ use ssmwire_emulator::{AgentProfile, Emulator, EmulatorBuilder};
 /// The target that every emulator here has.
 const TARGET: &str = "i-0123456789abcdef0";
 /// Longer than any program may take.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// What is not allowed to be written here, in whatever language.
 const STRICT: [&str; 6] = ["-pedantic", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-pthread"];
 
