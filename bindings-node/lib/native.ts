@@ -76,6 +76,7 @@ export interface SessionOptions {
 export interface RunOptions {
   timeout?: number
   binary: boolean
+  outputMax?: number
   documentName?: string
   reason?: string
 }
