@@ -48,6 +48,7 @@ const (
 	ErrRemoteConnectFailed    Kind = 601 // the far host refused the connection
 	ErrStreamReset            Kind = 602 // the far side reset the stream
 	ErrCommandFailed          Kind = 603 // the command ran and failed; an ExitError is one, too
+	ErrOutputTooLarge         Kind = 604 // the command wrote more than the caller takes
 	ErrPanic                  Kind = 901 // a bug in the library made a thread panic
 	ErrInternal               Kind = 902 // a bug in the library
 )

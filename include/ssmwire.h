@@ -111,6 +111,8 @@ enum {
     SSMWIRE_STREAM_RESET = 602,
     /** The command ran and failed, and the caller asked for that to be an error. */
     SSMWIRE_COMMAND_FAILED = 603,
+    /** The command wrote more than the caller takes. */
+    SSMWIRE_OUTPUT_TOO_LARGE = 604,
     /** A bug in this library made a thread panic. */
     SSMWIRE_PANIC = 901,
     /** A bug in this library. */

@@ -2,8 +2,8 @@
 //
 // Its exit code is the command's.
 
-import { readFile } from 'node:fs/promises'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import ssh2 from 'ssh2'
 import { Client } from 'ssmwire'
 

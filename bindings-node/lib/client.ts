@@ -385,9 +385,11 @@ function sessionOptions(given: Pick<StartSession, 'documentName' | 'parameters' 
 }
 
 function runOptions(given: RunOptions): raw.RunOptions {
+  const outputMax = check.optionalNumber('maxBuffer', given.maxBuffer)
   return defined<raw.RunOptions>({
     timeout: check.optionalNumber('timeout', given.timeout),
     binary: check.flag('binary', given.binary, false),
+    outputMax: outputMax === Infinity ? undefined : outputMax,
     documentName: check.optionalText('documentName', given.documentName),
     reason: check.optionalText('reason', given.reason),
   })

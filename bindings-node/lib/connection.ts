@@ -3,7 +3,7 @@
 import { addAbortSignal, Duplex } from 'node:stream'
 import { SsmwireError } from './errors'
 import type { Operation, Stream } from './native'
-import { failure, Reader, Writer } from './pump'
+import { Reader, Writer } from './pump'
 import { keep, settle } from './waiting'
 
 const HIGH_WATER_MARK = 64 * 1024
@@ -111,8 +111,8 @@ export class Connection extends Duplex {
   override _construct(done: Done): void {
     const opened = (stream: Stream) => {
       this.#stream = stream
-      this.#reader = new Reader(stream, this.#received, (error) => this.destroy(failure(error)))
-      this.#writer = new Writer(stream)
+      this.#reader = new Reader(stream, this.#received, (error) => this.destroy(error))
+      this.#writer = new Writer(stream, () => this.destroy())
       this.#reference(this.#isReferenced)
       this.connecting = false
       done()
@@ -141,12 +141,7 @@ export class Connection extends Duplex {
 
   override _write(block: Buffer, _encoding: BufferEncoding, done: Done): void {
     this.#touch()
-    this.#writer?.write(block, (error) => {
-      if (error && !failure(error)) {
-        this.destroy()
-      }
-      done(error)
-    })
+    this.#writer?.write(block, done)
   }
 
   override _final(done: Done): void {
@@ -171,11 +166,6 @@ export class Connection extends Duplex {
 
   /** Tells a far end that hung up before it had read everything, which is its right, from one that was lost. */
   #unfinished(error: Error, done: Done): void {
-    if (!failure(error)) {
-      this.destroy()
-      done()
-      return
-    }
     const session = this.#stream?.session()
     if (!session || !(error instanceof SsmwireError) || error.code !== 'CONNECTION_LOST') {
       done(error)

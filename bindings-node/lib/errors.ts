@@ -35,6 +35,7 @@ export type ErrorCode =
   | 'REMOTE_CONNECT_FAILED'
   | 'STREAM_RESET'
   | 'COMMAND_FAILED'
+  | 'OUTPUT_TOO_LARGE'
   | 'PANIC'
   | 'INTERNAL'
 

@@ -76,6 +76,7 @@ export interface SessionOptions {
 export interface RunOptions {
   timeout?: number
   binary: boolean
+  outputMax?: number
   documentName?: string
   reason?: string
 }
@@ -160,12 +161,21 @@ export interface Emulator {
   close(): Operation<null>
 }
 
+export interface LogRecord {
+  level: number
+  target: string
+  message: string
+  fields: Record<string, string>
+}
+
 export interface Native {
   readonly Client: new (options: ClientOptions, source?: CredentialsSource) => Client
   readonly CredentialsSource: new () => CredentialsSource
   attach(ring: () => void, makeError: (fields: object) => Error): void
   takeReady(): number[]
   end(all: boolean): void
+  setLog(level: number): number
+  takeLog(): LogRecord[]
   startEmulator(options: EmulatorOptions): Operation<Emulator>
   commandLine(interpreter: readonly string[], script: string, args: readonly string[]): number
   version(): string

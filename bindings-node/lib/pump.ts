@@ -24,11 +24,12 @@ function taken(count: number): Buffer {
 }
 
 /**
- * Whether somebody on this side has closed the session. Its streams are destroyed without an error then: who waits for
- * more hears that they were closed too early, and who does not is not to be ended by an `error` without a listener.
+ * Returns what a stream fails with. When its session was closed here, by whoever closed the client, it is destroyed
+ * without an error, as a socket is: who waits for more hears that it was closed too early, and who does not is not to be
+ * ended by an `error` without a listener.
  */
-function wasClosedHere(error: unknown): boolean {
-  return error instanceof SsmwireError && error.code === 'CANCELLED'
+function failure(error: Error): Error | undefined {
+  return error instanceof SsmwireError && error.code === 'CANCELLED' ? undefined : error
 }
 
 /** Reads for a `Readable`. */
@@ -69,7 +70,7 @@ export class Reader {
       count = this.#stream.read(room)
     } catch (error) {
       this.stop()
-      this.#fail(wasClosedHere(error) ? undefined : (error as Error))
+      this.#fail(failure(error as Error))
       return
     }
     if (count < 0) {
@@ -104,12 +105,15 @@ export class Reader {
 export class Writer {
   readonly #stream: Stream
   readonly #tag: number
+  readonly #abandon: () => void
   readonly #hold = new Hold()
   readonly #scope = new AsyncResource('SsmwireWrite')
   #again: (() => void) | undefined
 
-  constructor(stream: Stream) {
+  /** `abandon` is called when the session was closed here, before whoever writes is told. */
+  constructor(stream: Stream, abandon: () => void) {
     this.#stream = stream
+    this.#abandon = abandon
     this.#tag = stream.writeTag
     listen(this.#tag, () => this.#scope.runInAsyncScope(() => this.#again?.()))
   }
@@ -156,6 +160,9 @@ export class Writer {
         }
       } catch (error) {
         this.#rest()
+        if (!failure(error as Error)) {
+          this.#abandon()
+        }
         done(error as Error)
         return
       }
@@ -169,12 +176,4 @@ export class Writer {
     this.#again = undefined
     this.#hold.pending = false
   }
-}
-
-/**
- * Returns what a stream fails with. When its session was closed here, by whoever closed the client, it is destroyed
- * without an error, as a socket is: `close` comes without `end`.
- */
-export function failure(error: Error): Error | undefined {
-  return error instanceof SsmwireError && error.code === 'CANCELLED' ? undefined : error
 }

@@ -23,6 +23,11 @@ export interface RunOptions {
   stripFinalNewline?: boolean
   /** Asks for output that is exact for every byte, where agents mangle what is not UTF-8. */
   binary?: boolean
+  /**
+   * How many bytes standard output and standard error may each have; without it memory is the limit. When the command
+   * writes more it is ended, and the run rejects with `OUTPUT_TOO_LARGE` and as much of each as is allowed.
+   */
+  maxBuffer?: number
   /** The session document: one that takes the parameter `command`, or a shell. */
   documentName?: string
   /** Why, for the audit log. */

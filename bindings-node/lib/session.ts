@@ -4,7 +4,7 @@ import { addAbortSignal, Duplex, Readable } from 'node:stream'
 import * as check from './check'
 import { Connection, close } from './connection'
 import type * as native from './native'
-import { failure, Reader, Writer } from './pump'
+import { Reader, Writer } from './pump'
 import { keep, settle } from './waiting'
 
 const HIGH_WATER_MARK = 64 * 1024
@@ -57,9 +57,9 @@ export class Session extends Duplex {
     this.#reader = new Reader(
       this.#stream,
       (block) => this.push(block),
-      (error) => this.destroy(failure(error)),
+      (error) => this.destroy(error),
     )
-    this.#writer = new Writer(this.#stream)
+    this.#writer = new Writer(this.#stream, () => this.destroy())
     this.on('newListener', this.#heard)
     if (signal) {
       addAbortSignal(signal, this)
@@ -217,7 +217,7 @@ class Output extends Readable {
     this.#reader = new Reader(
       stream,
       (block) => this.push(block),
-      (error) => this.destroy(failure(error)),
+      (error) => this.destroy(error),
     )
   }
 
@@ -283,7 +283,7 @@ export class Command {
   /** Sends its process an interrupt signal, as Ctrl-C does. */
   async interrupt(): Promise<void> {
     const stream = this.#session.stdio()
-    const writer = new Writer(stream)
+    const writer = new Writer(stream, () => {})
     try {
       await new Promise<void>((resolve, reject) => {
         writer.write(Buffer.from([3]), (error) => (error ? reject(error) : resolve()))

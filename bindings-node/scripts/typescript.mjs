@@ -23,6 +23,7 @@ for (const [entry, names] of Object.entries({
     'Session',
     'Shell',
     'SsmwireError',
+    'setLogger',
     'version',
   ],
   testing: ['Emulator', 'startEmulator'],

@@ -132,11 +132,15 @@ impl Client {
         let command = raised(&env, command(arguments))?;
         let timeout = options.timeout.map(|number| milliseconds("timeout", number)).transpose();
         let timeout = raised(&env, timeout)?;
+        let output_max = raised(&env, options.output_max.map(|bytes| size("maxBuffer", bytes)).transpose())?;
         let input = input.map(|input| input.to_vec());
         self.start(&env, async move |client| {
             let mut run = client.run(target, command).binary(options.binary);
             if let Some(timeout) = timeout {
                 run = run.timeout(timeout);
+            }
+            if let Some(bytes) = output_max {
+                run = run.output_max(bytes);
             }
             if let Some(input) = input {
                 run = run.input(input);

@@ -91,6 +91,11 @@ impl Home {
         home.ok_or_else(|| napi::Error::new(Status::GenericFailure, "the module is not attached"))
     }
 
+    /// Returns the environment's number.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Makes a waker.
     pub(crate) fn tagged(&mut self) -> Tagged {
         self.next_tag += 1;
@@ -124,6 +129,7 @@ pub fn attach(
     env.set_instance_data(home, (), |_| {})?;
     env.add_env_cleanup_hook((), move |()| {
         close_clients(Some(number));
+        crate::log::forget(number);
     })?;
     Ok(())
 }

@@ -12,6 +12,7 @@ pub mod emulator;
 pub mod error;
 pub mod forward;
 pub mod home;
+pub mod log;
 pub mod operation;
 pub mod options;
 pub mod session;

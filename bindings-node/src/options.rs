@@ -44,6 +44,7 @@ pub struct SessionOptions {
 pub struct RunOptions {
     pub timeout: Option<f64>,
     pub binary: bool,
+    pub output_max: Option<f64>,
     pub document_name: Option<String>,
     pub reason: Option<String>,
 }

@@ -58,6 +58,29 @@ test('a timeout rejects with what was written until then', async () => {
   })
 })
 
+test('a command that writes more than maxBuffer is ended, and rejects with what fits', async () => {
+  const started = performance.now()
+  const maxBuffer = 1024 * 1024
+  let id
+  await assert.rejects(client.run('local', 'yes', { maxBuffer, encoding: 'buffer' }), (error) => {
+    assert.equal(error.code, 'OUTPUT_TOO_LARGE')
+    assert.equal(error.exitCode, null)
+    assert.equal(error.stdout.length, maxBuffer)
+    assert.deepEqual(error.stdout.subarray(0, 4), Buffer.from('y\ny\n'))
+    id = error.sessionId
+    return true
+  })
+  assert.ok(performance.now() - started < 10_000)
+  await until(() => emulator.sessions().find((session) => session.id === id).hasEnded, 'its end')
+  for (const enough of [5, Infinity]) {
+    assert.equal((await client.run('local', 'printf 12345', { maxBuffer: enough })).stdout, '12345')
+  }
+  await assert.rejects(client.run('local', 'printf 12345', { maxBuffer: 4 }), { stdout: '1234' })
+  await assert.rejects(client.run('local', 'true', { maxBuffer: -1 }), { code: 'INVALID_ARGUMENT' })
+  await assert.rejects(client.run('local', 'true', { maxBuffer: 0.5 }), { code: 'INVALID_ARGUMENT' })
+  await assert.rejects(client.run('local', 'true', { maxBuffer: '1' }), TypeError)
+})
+
 test('a signal that is aborted before starts nothing', async () => {
   const before = emulator.requests().StartSession ?? 0
   const reason = new Error('changed my mind')

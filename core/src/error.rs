@@ -112,6 +112,8 @@ kinds! {
     StreamReset = 602, false, "";
     /// The command ran and failed, and the caller asked for that to be an error.
     CommandFailed = 603, false, "";
+    /// The command wrote more than the caller takes.
+    OutputTooLarge = 604, false, "raise the limit, or stream the command's output";
     /// A bug in this library made a thread panic.
     Panic = 901, false, "please report this";
     /// A bug in this library.

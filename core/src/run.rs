@@ -14,6 +14,11 @@ use crate::stop::Stop;
 use crate::stream::ByteStream;
 use crate::{Error, Kind, Partial, Phase, Result, StartSession, clock};
 
+/// Bytes of an envelope for a byte that each of its two streams may have: base64 with its line ends takes less.
+const ENVELOPE_PER_BYTE: usize = 3;
+/// Bytes of an envelope beside its streams: marks, and what a login shell says first.
+const ENVELOPE_BESIDES: usize = 64 << 10;
+
 /// How the streams and the exit code were kept apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Via {
@@ -56,6 +61,7 @@ pub struct RunBuilder {
     is_binary: bool,
     is_checked: bool,
     input: Option<SecretBytes>,
+    output_max: usize,
     document: Option<String>,
     reason: Option<String>,
 }
@@ -71,6 +77,7 @@ impl RunBuilder {
             is_binary: false,
             is_checked: false,
             input: None,
+            output_max: usize::MAX,
             document: None,
             reason: None,
         }
@@ -118,6 +125,16 @@ impl RunBuilder {
         self
     }
 
+    /// Sets how many bytes each of the two streams may have. When the command writes more, its session is ended, and the
+    /// run fails with [`Kind::OutputTooLarge`] and, in [`Error::partial`], as much of each stream as is allowed. Without
+    /// it memory is the limit. An agent that merges the streams sends nothing before the command has ended, so there it
+    /// shows then.
+    #[must_use]
+    pub fn output_max(mut self, bytes: usize) -> Self {
+        self.output_max = bytes;
+        self
+    }
+
     /// Sets the session document: one that takes the parameter `command`, or a shell. Without it
     /// AWS-StartNonInteractiveCommand is tried, then the account's default shell. With input it must be one whose
     /// sessions have a terminal, as AWS-StartInteractiveCommand's have, which is tried without it.
@@ -150,12 +167,12 @@ impl RunBuilder {
                 Err(_) => Err(Error::new(Kind::Timeout, format!("the command did not end within {timeout:?}"))),
             },
         };
-        let output = match result {
+        let output = match result.and_then(|output| self.limited(output)) {
             Ok(output) => output,
             Err(error) => {
                 let session_id = received.session.as_ref().map(|session| session.id().to_owned());
                 let error = session_id.into_iter().fold(error, Error::with_session_id);
-                return Err(error.with_partial(received.into_partial()));
+                return Err(error.with_partial(received.into_partial(self.output_max)));
             }
         };
         if self.is_checked && !output.status.is_success() {
@@ -191,8 +208,11 @@ impl RunBuilder {
         session.ready().await?;
         received.session = Some(session.clone());
         let (stdout, stderr) = (session.stdio(), session.stderr());
-        let (out, err) =
-            tokio::join!(stdout.read_to_end(&mut received.stdout), stderr.read_to_end(&mut received.stderr));
+        // Too much on one of them ends both. Of a session that fails, the rest of either is still to be read.
+        let (out, err) = tokio::try_join!(
+            self.read_to_end(&stdout, &mut received.stdout, self.output_max),
+            self.read_to_end(&stderr, &mut received.stderr, self.output_max)
+        )?;
         out.and(err)?;
         let code = session.exit_code().await?;
         if code.is_none() {
@@ -221,10 +241,8 @@ impl RunBuilder {
 
     /// Gives the script its input once it listens, while it reads all that comes.
     async fn converse(&self, stdio: &ByteStream, envelope: &Envelope, output: &mut Vec<u8>) -> Result<()> {
-        let Some(input) = &self.input else {
-            stdio.read_to_end(output).await?;
-            return Ok(());
-        };
+        let envelope_max = self.output_max.saturating_mul(ENVELOPE_PER_BYTE).saturating_add(ENVELOPE_BESIDES);
+        let Some(input) = &self.input else { return self.read_to_end(stdio, output, envelope_max).await? };
         while !envelope.listens(output) {
             let Some(block) = stdio.read_block().await? else { return Ok(()) };
             output.extend_from_slice(&block);
@@ -235,13 +253,38 @@ impl RunBuilder {
             }
             Ok::<_, Error>(())
         };
-        let (mut read, mut feed) = (pin!(stdio.read_to_end(output)), pin!(feed));
+        let (mut read, mut feed) = (pin!(self.read_to_end(stdio, output, envelope_max)), pin!(feed));
         // A command may end before its input does. If the session has failed, the reader is told as well.
         tokio::select! {
-            read = &mut read => return read.map(drop),
+            read = &mut read => return read?,
             _ = &mut feed => {}
         }
-        read.await.map(drop)
+        read.await?
+    }
+
+    /// Reads `stream` to its end, for why that came. More than `max` bytes are the other error.
+    async fn read_to_end(&self, stream: &ByteStream, target: &mut Vec<u8>, max: usize) -> Result<Result<()>> {
+        loop {
+            let block = match stream.read_block().await {
+                Ok(Some(block)) => block,
+                Ok(None) => return Ok(Ok(())),
+                Err(error) => return Ok(Err(error)),
+            };
+            let room = max.saturating_sub(target.len());
+            target.extend_from_slice(&block[..block.len().min(room)]);
+            if block.len() > room {
+                return Err(self.too_large());
+            }
+        }
+    }
+
+    /// Returns `output`, unless it is larger than it may be.
+    fn limited(&self, output: Output) -> Result<Output> {
+        if output.stdout.len().max(output.stderr.len()) > self.output_max { Err(self.too_large()) } else { Ok(output) }
+    }
+
+    fn too_large(&self) -> Error {
+        Error::new(Kind::OutputTooLarge, format!("the command wrote more than {} bytes", self.output_max))
     }
 
     /// The envelope is typed into a shell, which gives way to it.
@@ -322,14 +365,17 @@ impl Received {
         Ok(Output { status: ExitStatus::new(code), stdout, stderr, via: Via::Envelope })
     }
 
-    fn into_partial(self) -> Partial {
-        match &self.envelope {
-            None => Partial { stdout: self.stdout, stderr: self.stderr, code: None },
+    fn into_partial(self, max: usize) -> Partial {
+        let (mut stdout, mut stderr) = match &self.envelope {
+            None => (self.stdout, self.stderr),
             Some(envelope) => {
                 let contents = envelope.open(&self.stdout).unwrap_or_default();
-                Partial { stdout: contents.stdout, stderr: contents.stderr, code: None }
+                (contents.stdout, contents.stderr)
             }
-        }
+        };
+        stdout.truncate(max);
+        stderr.truncate(max);
+        Partial { stdout, stderr, code: None }
     }
 }
 

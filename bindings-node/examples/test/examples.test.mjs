@@ -49,6 +49,7 @@ test('ssh2 runs a command at a real sshd', async (t) => {
     mkdirSync('/run/sshd', { recursive: true, mode: 0o755 })
   }
   const config = join(place, 'sshd_config')
+  // What the user's own shell reads when it starts could write something, too.
   writeFileSync(
     config,
     `ListenAddress 127.0.0.1
@@ -59,6 +60,7 @@ test('ssh2 runs a command at a real sshd', async (t) => {
      PermitRootLogin prohibit-password
      PasswordAuthentication no
      AuthorizedKeysFile ${place}/user.pub
+     SetEnv HOME=${place}
     `,
   )
   await serve(t, 'sshd', ['-D', '-e', '-f', config, '-p', `${port}`], port)

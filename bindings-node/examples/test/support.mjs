@@ -47,7 +47,11 @@ export function program(name) {
   const servers = existsSync('/usr/lib/postgresql')
     ? execFileSync('ls', ['/usr/lib/postgresql'], { encoding: 'utf8' }).split('\n').filter(Boolean).reverse()
     : []
-  const places = [...process.env.PATH.split(delimiter), '/usr/sbin', ...servers.map((version) => `/usr/lib/postgresql/${version}/bin`)]
+  const places = [
+    ...process.env.PATH.split(delimiter),
+    '/usr/sbin',
+    ...servers.map((version) => `/usr/lib/postgresql/${version}/bin`),
+  ]
   const path = places.map((place) => join(place, name)).find((path) => existsSync(path))
   assert.ok(path, `${name} is missing; run cli/tests/servers/install.sh and examples/test/install.sh`)
   return path

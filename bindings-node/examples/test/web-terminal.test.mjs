@@ -53,7 +53,10 @@ test('a browser has a shell that answers, is resized and ends', async (t) => {
     await type(`echo ${mark}-$(stty size | tr ' ' x)`)
     const pattern = new RegExp(`^${mark}-(\\d+)x(\\d+)`, 'm')
     await shows(pattern)
-    return pattern.exec(await shown()).slice(1).map(Number)
+    return pattern
+      .exec(await shown())
+      .slice(1)
+      .map(Number)
   }
   const [rows, columns] = await size('before')
   await page.setViewportSize({ width: 1300, height: 800 })
@@ -90,7 +93,9 @@ test('much output reaches the browser whole, and a closed page ends its session'
 test('another page may not open a shell', async (t) => {
   const emulator = await emulatorFor(t)
   const url = await server(t, emulator)
-  const socket = new WebSocket(`${url.replace('http', 'ws')}shell?columns=80&rows=24`, { origin: 'http://elsewhere.example' })
+  const socket = new WebSocket(`${url.replace('http', 'ws')}shell?columns=80&rows=24`, {
+    origin: 'http://elsewhere.example',
+  })
   const [error] = await once(socket, 'error')
   assert.match(error.message, /401/)
   assert.equal(emulator.sessions().length, 0)

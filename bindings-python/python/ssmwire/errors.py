@@ -28,6 +28,7 @@ __all__ = [
     "KmsFailed",
     "ListenFailed",
     "MaxDuration",
+    "OutputTooLarge",
     "Panic",
     "PeerUnresponsive",
     "Protocol",
@@ -296,6 +297,12 @@ class Internal(Error):
     """A bug in this library."""
 
     kind = "Internal"
+
+
+class OutputTooLarge(Error):
+    """The command wrote more than the caller takes."""
+
+    kind = "OutputTooLarge"
 
 
 class CommandFailed(Error):

@@ -132,6 +132,50 @@ async fn a_run_that_takes_too_long_tells_what_had_arrived() {
 }
 
 #[tokio::test]
+async fn a_command_that_writes_more_than_is_taken_is_ended_with_what_fits() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    let max = 1 << 20;
+    let run = |line| client.run(TARGET, Command::shell(line)).output_max(max);
+    // The last two in envelopes: one arrives as it is written, the other when the command has ended.
+    let runs = [
+        ("yes", run("yes")),
+        ("yes >&2", run("yes >&2")),
+        ("yes", run("yes").input("")),
+        ("yes", run("yes | head -c 4000000").binary(true)),
+    ];
+    for (line, run) in runs {
+        let error = soon(run.into_future()).await.expect_err("it is too much");
+        assert_eq!(error.kind(), Kind::OutputTooLarge, "{line}: {error:?}");
+        assert!(error.session_id().is_some());
+        let partial = error.partial().expect("it had written something");
+        let (much, none) = match line {
+            "yes" => (&partial.stdout, &partial.stderr),
+            _ => (&partial.stderr, &partial.stdout),
+        };
+        assert_eq!((much.len(), none.len()), (max, 0), "{line}");
+        assert!(much.starts_with(b"y\ny\n"));
+    }
+    let ended = || emulator.sessions().iter().all(|s| s.status == ssmwire_emulator::SessionStatus::Terminated);
+    until("the sessions are terminated", ended).await;
+}
+
+#[tokio::test]
+async fn a_command_that_writes_as_much_as_is_taken_has_not_written_too_much() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    for is_binary in [false, true] {
+        let run =
+            |max| client.run(TARGET, Command::shell("printf 12345; printf 123 >&2")).binary(is_binary).output_max(max);
+        let output = soon(run(5).into_future()).await.expect("it fits");
+        assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"12345"[..], &b"123"[..]));
+        let error = soon(run(4).into_future()).await.expect_err("it does not fit");
+        assert_eq!(error.kind(), Kind::OutputTooLarge);
+        assert_eq!(error.partial().expect("it had written something").stdout, b"1234");
+    }
+}
+
+#[tokio::test]
 async fn a_failed_command_is_an_error_only_if_asked_for() {
     let emulator = emulator().await;
     let client = client(&emulator).await;

@@ -55,7 +55,10 @@ impl Connection {
     /// standard error does.
     pub fn write(&mut self, now: Instant, id: StreamId, data: &[u8]) -> Step<usize> {
         if let Some(outcome) = &self.outcome {
-            let ended = || Error::new(Kind::BadHandle, "the session has ended");
+            let ended = || match self.is_abandoned {
+                true => Error::new(Kind::Cancelled, "the session was closed"),
+                false => Error::new(Kind::BadHandle, "the session has ended"),
+            };
             return Step::Failed(outcome.clone().err().unwrap_or_else(ended));
         }
         match id {
@@ -112,7 +115,7 @@ impl Connection {
     }
 
     /// Nobody will read any more: what has arrived and what arrives is let go, so that the end of the session can be
-    /// heard. Reads fail with [`Kind::Cancelled`].
+    /// heard. Reads fail with [`Kind::Cancelled`], and so do writes once it has ended.
     pub fn abandon(&mut self) {
         self.is_abandoned = true;
         (self.stdio, self.stderr) = (Buffer::default(), Buffer::default());

@@ -116,6 +116,17 @@ fn the_first_end_counts() {
 }
 
 #[test]
+fn who_writes_to_a_session_that_was_closed_here_hears_so() {
+    let mut rig = Rig::shell();
+    rig.connection.abandon();
+    rig.close("");
+    match rig.connection.write(rig.now, StreamId::Stdio, b"x") {
+        Step::Failed(error) => assert_eq!(error.kind(), Kind::Cancelled),
+        step => panic!("{step:?}"),
+    }
+}
+
+#[test]
 fn the_callers_own_end_counts_and_what_arrived_can_be_read() {
     let mut rig = Rig::shell();
     rig.output(b"x");
