@@ -27,7 +27,7 @@ except ImportError:
     aws_ssm_bridge = None
 
 NAME = "ssmmessages.eu-west-1.amazonaws.com"
-ROUNDS = 3
+ROUNDS = 7
 BLOCK = 8_000_000
 """What aws-ssm-bridge receives without a loss, in bytes; the rate counts from the first to the last of them."""
 LARGE = 100_000_000
