@@ -3,6 +3,4 @@
 
 const { native } = require('../dist/load.js')
 
-// Under the name `session-manager-plugin` it is the plugin.
-const [program, script, ...args] = process.argv
-process.exit(native.commandLine([program, ...process.execArgv, script], script, args))
+process.exit(native.commandLine(['ssmwire', ...process.argv.slice(2)]))
