@@ -243,9 +243,8 @@ impl RunBuilder {
     async fn converse(&self, stdio: &ByteStream, envelope: &Envelope, output: &mut Vec<u8>) -> Result<()> {
         let envelope_max = self.output_max.saturating_mul(ENVELOPE_PER_BYTE).saturating_add(ENVELOPE_BESIDES);
         let Some(input) = &self.input else { return self.read_to_end(stdio, output, envelope_max).await? };
-        while !envelope.listens(output) {
-            let Some(block) = stdio.read_block().await? else { return Ok(()) };
-            output.extend_from_slice(&block);
+        if !hear(stdio, output, |said| envelope.listens(said)).await? {
+            return Ok(());
         }
         let feed = async {
             for piece in Envelope::pieces(input.expose()) {
@@ -302,14 +301,8 @@ impl RunBuilder {
         received.session = Some(session.clone());
         let stdio = session.stdio();
         stdio.write_all(typed.as_bytes()).await?;
-        while !contains(&received.stdout, awaited.as_bytes()) {
-            let Some(block) = stdio.read_block().await? else {
-                let problem = "the shell ended before it ran the command";
-                return Err(
-                    Error::new(Kind::Unsupported, problem).with_hint("the far side needs `sh`, `stty` and `dd`")
-                );
-            };
-            received.stdout.extend_from_slice(&block);
+        if !hear(&stdio, &mut received.stdout, |said| contains(said, awaited.as_bytes())).await? {
+            return Err(not_run("the shell ended before it ran the command"));
         }
         received.stdout.clear();
         stdio.write_all(script.as_bytes()).await?;
@@ -377,6 +370,22 @@ impl Received {
         stderr.truncate(max);
         Partial { stdout, stderr, code: None }
     }
+}
+
+/// Reads until `is_there` finds in what was said what it looks for; false if the stream ends before.
+async fn hear(stream: &ByteStream, said: &mut Vec<u8>, is_there: impl Fn(&[u8]) -> bool) -> Result<bool> {
+    while !is_there(said) {
+        if said.len() > ENVELOPE_BESIDES {
+            return Err(not_run("the session says too much to be a shell that waits for a command"));
+        }
+        let Some(block) = stream.read_block().await? else { return Ok(false) };
+        said.extend_from_slice(&block);
+    }
+    Ok(true)
+}
+
+fn not_run(problem: &str) -> Error {
+    Error::new(Kind::Unsupported, problem).with_hint("the far side needs `sh`, `stty` and `dd`")
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {

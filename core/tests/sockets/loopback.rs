@@ -117,6 +117,19 @@ async fn input_is_neither_shown_nor_dropped_where_there_is_no_terminal() {
 }
 
 #[tokio::test]
+async fn a_far_side_that_talks_and_never_listens_is_given_up() {
+    let shell = vec!["yes".to_owned()];
+    let emulator = emulator_with(AgentProfile { shell, ..AgentProfile::default() }).await;
+    emulator.faults().deny_document("AWS-StartInteractiveCommand", true);
+    emulator.faults().deny_document("AWS-StartNonInteractiveCommand", true);
+    let client = client(&emulator).await;
+    for run in [client.run(TARGET, Command::new("cat")), client.run(TARGET, Command::new("cat")).input("x")] {
+        let error = soon(run.into_future()).await.expect_err("it is no shell");
+        assert_eq!(error.kind(), Kind::Unsupported, "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_run_that_takes_too_long_tells_what_had_arrived() {
     let emulator = emulator().await;
     let client = client(&emulator).await;
