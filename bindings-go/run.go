@@ -18,6 +18,7 @@ type Cmd struct {
 	Reason    string   // why, for the audit log
 	IsBinary  bool     // for Run: output that is exact for every byte, not for text only; the far side needs base64
 	Input     []byte   // for Run: what the command reads, and then its end; nil for no input; the far side needs sh, stty and dd
+	OutputMax uint     // for Run: bytes that each stream may have, else the command is ended: ErrOutputTooLarge; 0 for no limit
 }
 
 // Command returns what runs a program.
@@ -152,5 +153,6 @@ func (command *Cmd) options(target string, copies *texts) C.ssmwire_command_opti
 		is_binary:     flag(command.IsBinary),
 		input:         copies.bytes(command.Input),
 		input_len:     C.size_t(len(command.Input)),
+		output_max:    C.size_t(command.OutputMax),
 	}
 }

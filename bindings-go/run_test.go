@@ -66,6 +66,22 @@ func TestRunGivesACommandItsInput(t *testing.T) {
 	}
 }
 
+func TestRunEndsACommandThatWritesTooMuch(t *testing.T) {
+	client := newClient(t)
+	command := ssmwire.Line("yes")
+	command.OutputMax = 5
+	out, err := client.Run(soon(t), target, command)
+	if !errors.Is(err, ssmwire.ErrOutputTooLarge) || string(out.Stdout) != "y\ny\ny" || out.ExitCode != -1 {
+		t.Errorf("%+v %v", out, err)
+	}
+	command.Line = "printf 12345"
+	out, err = client.Run(soon(t), target, command)
+	noError(t, err)
+	if string(out.Stdout) != "12345" {
+		t.Errorf("%q", out.Stdout)
+	}
+}
+
 func TestADeadlineEndsARunAndLeavesWhatHadArrived(t *testing.T) {
 	client := newClient(t)
 	ctx, stop := context.WithTimeout(context.Background(), 3*time.Second)

@@ -678,6 +678,11 @@ typedef struct {
      * How many bytes.
      */
     size_t input_len;
+    /**
+     * For a run: how many bytes each of the two streams may have. One that writes more is ended, with
+     * `SSMWIRE_OUTPUT_TOO_LARGE` and as much as is allowed. 0 for as many as memory holds.
+     */
+    size_t output_max;
 } ssmwire_command_options;
 #define SSMWIRE_COMMAND_OPTIONS_INIT SSMWIRE_INIT_(ssmwire_command_options)
 

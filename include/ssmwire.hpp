@@ -663,6 +663,9 @@ struct command {
     /// For a run: what the command is to read, every byte of it and then its end; without it, no input. The far side
     /// needs `sh`, `stty` and `dd` for it.
     std::optional<std::string> input{};
+    /// For a run: how many bytes each of the two streams may have. One that writes more is ended, with
+    /// SSMWIRE_OUTPUT_TOO_LARGE and as much as is allowed. 0 for as many as memory holds.
+    std::size_t output_max = 0;
 
     /// Nothing yet.
     command() = default;
@@ -1477,6 +1480,7 @@ class client : public detail::owner<ssmwire_client> {
             made.input = reinterpret_cast<const std::uint8_t *>(command.input->data());
             made.input_len = command.input->size();
         }
+        made.output_max = command.output_max;
         const ssmwire_status status = texts.check(call.told());
         return status == SSMWIRE_OK ? function(handle(), &made, &started, call) : status;
     }

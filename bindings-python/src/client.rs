@@ -141,6 +141,7 @@ impl Client {
         arguments: Vec<String>,
         input: Option<&[u8]>,
         timeout: Option<f64>,
+        output_max: Option<usize>,
         binary: bool,
         document_name: Option<String>,
         reason: Option<String>,
@@ -155,6 +156,9 @@ impl Client {
             }
             if let Some(timeout) = timeout {
                 run = run.timeout(timeout);
+            }
+            if let Some(bytes) = output_max {
+                run = run.output_max(bytes);
             }
             if let Some(name) = document_name {
                 run = run.document(name);

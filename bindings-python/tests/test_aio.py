@@ -91,6 +91,11 @@ def test_a_command_runs_to_its_end(go):
 def test_a_command_reads_its_input_and_then_the_end(go):
     async def work(client):
         assert (await client.run("local", "cat; echo after", input="in\n", text=True)).stdout == "in\nafter\n"
+        with pytest.raises(ssmwire.OutputTooLarge) as caught:
+            await client.run("local", ["yes"], output_max=3)
+        assert caught.value.stdout == b"y\ny"
+        [too_large] = [done async for done in client.run_many(["local"], ["yes"], output_max=3)]
+        assert isinstance(too_large.error, ssmwire.OutputTooLarge)
         results = [done async for done in client.run_many(["local"] * 2, ["cat"], input=b"same")]
         assert [done.result.stdout for done in results] == [b"same"] * 2
 

@@ -1,3 +1,4 @@
+import pickle
 import threading
 import time
 
@@ -30,6 +31,21 @@ def test_what_a_command_had_written_before_its_timeout_is_in_the_error(client):
     assert isinstance(caught.value, TimeoutError)
     assert (caught.value.stdout, caught.value.output, caught.value.timeout) == (b"so far\n", b"so far\n", 0.7)
     assert caught.value.session_id
+
+
+def test_a_command_that_writes_more_than_is_taken_is_ended_and_what_fits_is_in_the_error(client):
+    with pytest.raises(ssmwire.OutputTooLarge) as caught:
+        client.run("local", "echo no >&2; yes", output_max=5)
+    assert (caught.value.stdout, caught.value.stderr) == (b"y\ny\ny", b"no\n")
+    assert pickle.loads(pickle.dumps(caught.value)).stdout == b"y\ny\ny"
+    assert client.run("local", ["printf", "12345"], output_max=5).stdout == b"12345"
+    [result] = client.run_many(["local"], ["printf", "12345"], output_max=4)
+    assert result.error.stdout == b"1234"
+    for wrong in (-1, 1 << 64):
+        with pytest.raises(OverflowError):
+            client.run("local", ["true"], output_max=wrong)
+    with pytest.raises(TypeError):
+        client.run("local", ["true"], output_max="5")
 
 
 def test_binary_output_is_exact_for_every_byte(client):

@@ -53,6 +53,9 @@ pub struct CommandOptions {
     pub input: *const u8,
     /// How many bytes.
     pub input_len: usize,
+    /// For a run: how many bytes each of the two streams may have. One that writes more is ended, with
+    /// `SSMWIRE_OUTPUT_TOO_LARGE` and as much as is allowed. 0 for as many as memory holds.
+    pub output_max: usize,
 }
 
 /// What a run came to. Begin with `SSMWIRE_RUN_RESULT_INIT`.
@@ -93,6 +96,7 @@ struct Request {
     is_binary: bool,
     is_checked: bool,
     input: Option<Vec<u8>>,
+    output_max: Option<usize>,
 }
 
 /// Starts a command without a terminal, and returns at once. The session's `stdio` is its standard output, `stderr` its
@@ -180,6 +184,9 @@ pub unsafe extern "C" fn ssmwire_run_start(
             }
             if let Some(input) = request.input {
                 run = run.input(input);
+            }
+            if let Some(bytes) = request.output_max {
+                run = run.output_max(bytes);
             }
             if let Some(name) = request.document {
                 run = run.document(name);
@@ -361,6 +368,7 @@ unsafe fn request(options: &CommandOptions) -> Result<Request> {
             is_binary: options.is_binary != 0,
             is_checked: options.is_checked != 0,
             input: input.map(<[u8]>::to_vec),
+            output_max: Some(options.output_max).filter(|bytes| *bytes > 0),
         })
     }
 }

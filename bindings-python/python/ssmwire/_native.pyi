@@ -132,6 +132,7 @@ class Client:
         arguments: list[str],
         input: bytes | None,
         timeout: float | None,
+        output_max: int | None,
         binary: bool,
         document_name: str | None,
         reason: str | None,

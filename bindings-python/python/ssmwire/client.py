@@ -113,6 +113,7 @@ class Client:
         *,
         input: str | Data | None = None,
         timeout: float | None = None,
+        output_max: int | None = None,
         check: bool = False,
         text: bool | None = None,
         encoding: str | None = None,
@@ -126,11 +127,14 @@ class Client:
         `args` is a list of arguments, which arrive as they are, or one line for the far side's `sh`. `input` is what
         the command reads, bytes or text in `encoding`; without it there is nothing to read. `binary` asks for output
         that is exact for every byte, where agents mangle what is not UTF-8. A command that does not end in `timeout`
-        seconds raises `TimeoutExpired`, with what it had written.
+        seconds raises `TimeoutExpired`, with what it had written. One that writes more than `output_max` bytes to
+        either stream is ended and raises `OutputTooLarge`, with as much as is allowed.
         """
         decoding = Decoding.of(text, encoding, errors)
         words = _options.arguments(args)
-        operation = self._open().run(target, words, decoding.encode(input), timeout, binary, document_name, reason)
+        operation = self._open().run(
+            target, words, decoding.encode(input), timeout, output_max, binary, document_name, reason
+        )
         return _finished(args, operation, decoding, check, timeout)
 
     def run_many(
@@ -141,6 +145,7 @@ class Client:
         concurrency: int = 10,
         input: str | Data | None = None,
         timeout: float | None = None,
+        output_max: int | None = None,
         check: bool = False,
         text: bool | None = None,
         encoding: str | None = None,
@@ -162,7 +167,7 @@ class Client:
         given = decoding.encode(input)
 
         def start(target: str) -> _native.Operation[_options.Output]:
-            return native.run(target, words, given, timeout, binary, document_name, reason)
+            return native.run(target, words, given, timeout, output_max, binary, document_name, reason)
 
         def finish(target: str, operation: _native.Operation[_options.Output]) -> HostResult:
             try:

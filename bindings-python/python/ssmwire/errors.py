@@ -303,6 +303,10 @@ class OutputTooLarge(Error):
     """The command wrote more than the caller takes."""
 
     kind = "OutputTooLarge"
+    stdout: bytes = b""
+    """As much of its standard output as is allowed."""
+    stderr: bytes = b""
+    """As much of its standard error as is allowed."""
 
 
 class CommandFailed(Error):

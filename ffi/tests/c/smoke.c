@@ -82,6 +82,22 @@ static void run(ssmwire_client client) {
     CHECK(count == 6 && memcmp(text, "early\n", 6) == 0);
     CHECK_OK(ssmwire_run_close(run, &error));
 
+    /* One that writes more than the caller takes is ended, and leaves as much as he does. */
+    options.line = "yes";
+    options.output_max = 5;
+    CHECK_OK(ssmwire_run_start(client, &options, &run, &error));
+    CHECK_STATUS(SSMWIRE_OUTPUT_TOO_LARGE, ssmwire_run_wait(run, SOON, &result, &error));
+    CHECK(result.is_over && !result.has_exit_code && result.stdout_len == 5 && result.stderr_len == 0);
+    CHECK_OK(ssmwire_run_read(run, SSMWIRE_STDOUT, 0, (uint8_t *)text, sizeof text, &count, &error));
+    CHECK(count == 5 && memcmp(text, "y\ny\ny", 5) == 0);
+    CHECK_OK(ssmwire_run_close(run, &error));
+    options.line = "printf 12345";
+    CHECK_OK(ssmwire_run_start(client, &options, &run, &error));
+    CHECK_OK(ssmwire_run_wait(run, SOON, &result, &error));
+    CHECK(result.stdout_len == 5);
+    CHECK_OK(ssmwire_run_close(run, &error));
+    options.output_max = 0;
+
     options.line = "exit 4";
     options.is_checked = true;
     CHECK_OK(ssmwire_run_start(client, &options, &run, &error));

@@ -44,6 +44,12 @@ static void run(const ssmwire::client &client) {
     command.input = "given ";
     CHECK(MUST(client.run(TARGET, command)).out == "given end\n");
 
+    /* One that writes too much leaves as much as is allowed. */
+    command = ssmwire::command::shell("yes");
+    command.output_max = 5;
+    const ssmwire::error large = FAILS(SSMWIRE_OUTPUT_TOO_LARGE, client.run(TARGET, command));
+    CHECK(large.output() != nullptr && large.output()->out == "y\ny\ny");
+
     /* One that is stopped leaves what had arrived. */
     auto stopped = MUST(client.start_run(TARGET, ssmwire::command::shell("echo begun; sleep 600")));
     FAILS(SSMWIRE_TIMEOUT, stopped.wait(1500ms));

@@ -100,6 +100,7 @@ class Client:
         *,
         input: str | Data | None = None,
         timeout: float | None = None,
+        output_max: int | None = None,
         check: bool = False,
         text: bool | None = None,
         encoding: str | None = None,
@@ -111,7 +112,9 @@ class Client:
         """Run a command to its end, in the vocabulary of `subprocess.run`."""
         decoding = Decoding.of(text, encoding, errors)
         words = _options.arguments(args)
-        operation = self._open().run(target, words, decoding.encode(input), timeout, binary, document_name, reason)
+        operation = self._open().run(
+            target, words, decoding.encode(input), timeout, output_max, binary, document_name, reason
+        )
         return await _finished(args, operation, decoding, check, timeout)
 
     async def run_many(
@@ -122,6 +125,7 @@ class Client:
         concurrency: int = 10,
         input: str | Data | None = None,
         timeout: float | None = None,
+        output_max: int | None = None,
         check: bool = False,
         text: bool | None = None,
         encoding: str | None = None,
@@ -144,6 +148,7 @@ class Client:
                     args,
                     input=input,
                     timeout=timeout,
+                    output_max=output_max,
                     check=check,
                     text=text,
                     encoding=encoding,
