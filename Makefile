@@ -53,13 +53,14 @@ python-test: $(VENV)/ready ## the Python package: its wheel, tests, types and st
 # In the profile and with the features of rust-test, so that nothing is compiled twice. The library is of no test, so
 # --lib asks for it.
 LIBRARIES = $(abspath $(or $(CARGO_TARGET_DIR),target))/debug/deps
-node-test: ## the Node package: tests, also from its tarballs, its examples, types and style
+node-test: $(VENV)/ready ## the Node package: tests, also from its tarballs, its examples, types and style
 	cli/tests/servers/install.sh
 	bindings-node/examples/test/install.sh
 	$(CARGO) build --locked --workspace --lib --tests
 	cd bindings-node && npm ci --no-audit --no-fund
 	cd bindings-node && SSMWIRE_NATIVE=$(LIBRARIES)/libssmwire_node.so npm run build
 	cd bindings-node && npm run lint && npm run types && npm test
+	SSMWIRE=$(abspath bindings-node/bin/ssmwire.js) $(VENV)/bin/python -m pytest -q emulator/tests/python/test_plugin.py
 	cd bindings-node/examples && npm ci --no-audit --no-fund && npm test
 
 servers: $(VENV)/ready ## OpenSSH, PostgreSQL, Redis and nginx through the command
@@ -97,6 +98,10 @@ python-bench: $(VENV)/ready ## measure the Python package, beside aws-ssm-bridge
 	$(VENV)/bin/pip install -q --no-deps --force-reinstall $(RELEASE)/wheels/ssmwire-*.whl
 	bindings-python/benches/with-names.sh $(VENV)/bin/python bindings-python/benches/compare.py $(RELEASE)/wheels/ssmwire-*.whl
 
+node-bench: ## measure the Node package, beside npm's ssm-session if SSM_SESSION names where that and ws are installed
+	cd bindings-node && npm ci --no-audit --no-fund && npm run build
+	$(CARGO) bench --locked -p ssmwire-node
+
 docs: ## the API documentation
 	$(CARGO) doc --locked --no-deps -p ssmwire -p ssmwire-emulator
 
@@ -118,4 +123,4 @@ $(VENV)/ready: emulator/tests/python/requirements.txt bindings-python/requiremen
 	$(VENV)/bin/pip install -q $(addprefix -r ,$^)
 	touch $@
 
-.PHONY: help demo build test check rust-test sim soak c-test go-test loom conformance servers python-test node-test fuzz-smoke bench python-bench docs install dist
+.PHONY: help demo build test check rust-test sim soak c-test go-test loom conformance servers python-test node-test fuzz-smoke bench python-bench node-bench docs install dist

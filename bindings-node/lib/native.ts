@@ -177,6 +177,6 @@ export interface Native {
   setLog(level: number): number
   takeLog(): LogRecord[]
   startEmulator(options: EmulatorOptions): Operation<Emulator>
-  commandLine(args: readonly string[]): number
+  commandLine(interpreter: readonly string[], script: string, args: readonly string[]): number
   version(): string
 }

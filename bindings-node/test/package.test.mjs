@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -99,4 +100,17 @@ test('the packages of a release work in an empty project', { skip: !isOurPlatfor
 test('the command exits with the code of what it ran', async () => {
   const command = [join(root, 'bin/ssmwire.js'), '--local', 'run', 'local', '--', 'sh', '-c', 'exit 9']
   await assert.rejects(run(process.execPath, command), { code: 9 })
+})
+
+test('a signal ends the command', { timeout: 30_000 }, async () => {
+  for (const signal of ['SIGTERM', 'SIGINT']) {
+    const command = spawn(process.execPath, [join(root, 'bin/ssmwire.js'), '--local', 'forward', 'local', '22'], {
+      stdio: ['ignore', 'inherit', 'pipe'],
+      timeout: 10_000,
+      killSignal: 'SIGKILL',
+    })
+    await once(command.stderr, 'data')
+    command.kill(signal)
+    assert.deepEqual(await once(command, 'exit'), [0, null])
+  }
 })

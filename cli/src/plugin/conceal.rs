@@ -5,11 +5,12 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use rustix::io::FdFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::response::VARIABLE;
@@ -30,6 +31,7 @@ pub(crate) fn conceal(start: &[OsString], arguments: Vec<OsString>) -> Vec<OsStr
     let Some(program) = program(name, leading) else { return arguments };
     let mut again = arguments.clone();
     again[at] = format!("{PIPED}{}", pipe.as_raw_fd()).into();
+    keep_standard_streams();
     // Returns only if it fails.
     let _problem = Command::new(program).arg0(name).args(leading).args(again).env_remove(&arguments[at]).exec();
     arguments
@@ -39,6 +41,14 @@ pub(crate) fn conceal(start: &[OsString], arguments: Vec<OsString>) -> Vec<OsStr
 /// leads to may be the interpreter of another environment.
 fn program(name: &OsString, leading: &[OsString]) -> Option<PathBuf> {
     if leading.is_empty() { std::env::current_exe().ok() } else { Some(PathBuf::from(name)) }
+}
+
+/// Has the next program inherit the standard streams: Node keeps them from the programs that it starts.
+fn keep_standard_streams() {
+    for stream in [io::stdin().as_fd(), io::stdout().as_fd(), io::stderr().as_fd()] {
+        // One that is closed stays so.
+        let _ = rustix::io::fcntl_setfd(stream, FdFlags::empty());
+    }
 }
 
 /// Makes a pipe that holds `bytes` and ends after them, for the next program to inherit.

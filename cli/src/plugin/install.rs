@@ -90,7 +90,7 @@ fn place(program: &Path, link: &Path, force: bool) -> Result<()> {
 /// Returns whether the file is a link that an install made, of this program or of one that is gone.
 fn is_ours(program: &Path, link: &Path) -> bool {
     let leads_to = std::fs::read_link(link);
-    leads_to.is_ok_and(|to| to == program || to.file_name() == Some(OsStr::new(PROGRAM)))
+    leads_to.is_ok_and(|to| to == program || to.file_stem() == Some(OsStr::new(PROGRAM)))
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {
