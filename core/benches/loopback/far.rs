@@ -26,6 +26,8 @@ pub(crate) struct Far {
     /// Takes eight bytes of a count, and answers with as many bytes.
     pub(crate) source: u16,
     pub(crate) echo: u16,
+    /// Passes on what comes to `echo`, which is the least that any tunnel has to do.
+    pub(crate) relay: u16,
     /// The bare loop's receiver.
     pub(crate) bare_sink: SocketAddr,
     /// The bare forward's receiver.
@@ -47,10 +49,11 @@ impl Far {
         let mut line = || lines.next().expect("a line").expect("text");
         let (endpoint, region, id, secret) = (line(), line(), line(), line());
         let mut address = || line().parse::<SocketAddr>().expect("an address");
-        let (sink, source, echo) = (address().port(), address().port(), address().port());
+        let (sink, source) = (address().port(), address().port());
+        let (echo, relay) = (address().port(), address().port());
         let (bare_sink, bare_port, bare_source) = (address(), address(), address());
         let client = client(endpoint, &region, (&id, &secret)).await;
-        Self { child, client, sink, source, echo, bare_sink, bare_port, bare_source }
+        Self { child, client, sink, source, echo, relay, bare_sink, bare_port, bare_source }
     }
 
     pub(crate) async fn stop(mut self) {
@@ -75,7 +78,9 @@ pub(crate) fn serve() {
         let sink = listen(sink).await;
         println!("{sink}");
         println!("{}", listen(source).await);
-        println!("{}", listen(echo).await);
+        let echo = listen(echo).await;
+        println!("{echo}");
+        println!("{}", listen(move |stream| relay(stream, echo)).await);
         println!("{}", listen(bare::receive).await);
         println!("{}", listen(move |stream| bare::deliver(stream, sink)).await);
         println!("{}", firehose::start(BARE_MESSAGES, 1024));
@@ -127,4 +132,10 @@ async fn source(mut stream: TcpStream) -> std::io::Result<()> {
 async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
     let (mut reader, mut writer) = stream.split();
     tokio::io::copy(&mut reader, &mut writer).await.map(drop)
+}
+
+async fn relay(mut stream: TcpStream, port: SocketAddr) -> std::io::Result<()> {
+    let mut onward = TcpStream::connect(port).await?;
+    onward.set_nodelay(true)?;
+    tokio::io::copy_bidirectional(&mut stream, &mut onward).await.map(drop)
 }

@@ -17,7 +17,7 @@ const UPLOAD: u64 = 128 << 20;
 const DOWNLOAD: u64 = BARE_MESSAGES as u64 * 1024;
 /// Of one paced connection.
 const PACED_BYTES: u64 = 2 << 20;
-const ROUND_TRIPS: usize = 2000;
+const ROUND_TRIPS: usize = 20_000;
 const STREAMS: usize = 1000;
 
 pub(crate) async fn measure(report: &mut Report) {
@@ -121,20 +121,22 @@ async fn pace(far: &Far, report: &mut Report) {
 
 async fn round_trips(far: &Far, report: &mut Report) {
     let plain = TcpStream::connect(("127.0.0.1", far.echo)).await.expect("connects");
+    let relayed = TcpStream::connect(("127.0.0.1", far.relay)).await.expect("connects");
     let forward = far.client.forward(TARGET, far.echo).start().await.expect("starts");
     let forwarded = TcpStream::connect(forward.local_addr().to_string()).await.expect("connects");
     let dialled = dial(&far.client, far.echo).await;
-    for stream in [&plain, &forwarded] {
+    for stream in [&plain, &relayed, &forwarded] {
         stream.set_nodelay(true).expect("nodelay");
     }
     // Each in a task, as applications have them: the runtime's own thread is woken more slowly.
     let plain = tokio::spawn(echo_times(plain)).await.expect("no panic");
+    let relayed = tokio::spawn(echo_times(relayed)).await.expect("no panic");
     let forwarded = tokio::spawn(echo_times(forwarded)).await.expect("no panic");
     let dialled = tokio::spawn(echo_times(dialled)).await.expect("no panic");
     report.add(
         "round trip of 64 bytes, median",
         format!("forward {:.3} ms more, dial {:.3} ms more", forwarded - plain, dialled - plain),
-        format!("plain loopback socket {plain:.3} ms"),
+        format!("plain loopback socket {plain:.3} ms; a bare relay {:.3} ms more", relayed - plain),
     );
     forward.close().await;
 }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -187,7 +187,7 @@ impl Pump {
                 // Who has just been given something may answer at once, and then the answer goes with the acknowledge.
                 if self.answers == Answers::Expected {
                     self.answers = Answers::Awaited;
-                    cx.waker().wake_by_ref();
+                    after_others(cx);
                     return Poll::Pending;
                 }
                 self.answers = Answers::NotExpected;
@@ -301,6 +301,13 @@ impl Pump {
         }
         self.timer.as_mut().poll(cx).is_ready()
     }
+}
+
+/// Asks for another poll once the tasks that are ready on this thread have had their turn. Waking the task now would
+/// have another thread of the runtime take it, before them.
+fn after_others(cx: &mut Context<'_>) {
+    let yielding = pin!(tokio::task::yield_now());
+    let _ = yielding.poll(cx);
 }
 
 fn lost(error: tungstenite::Error) -> &'static str {
