@@ -101,6 +101,7 @@ python-bench: $(VENV)/ready ## measure the Python package, beside aws-ssm-bridge
 node-bench: ## measure the Node package, beside npm's ssm-session if SSM_SESSION names where that and ws are installed
 	cd bindings-node && npm ci --no-audit --no-fund && npm run build
 	$(CARGO) bench --locked -p ssmwire-node
+	cd bindings-node && npx biome format --write bench
 
 docs: ## the API documentation
 	$(CARGO) doc --locked --no-deps -p ssmwire -p ssmwire-emulator
