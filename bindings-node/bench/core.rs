@@ -1,7 +1,7 @@
 //! The figures of the Node package: the far side in a process of its own, and the core to measure beside.
 //!
 //! `cargo bench -p ssmwire-node` runs `bench/figures.mjs` with this program, which has two more uses: `far` serves until
-//! standard input ends, `core` measures one thing and prints megabytes a second.
+//! standard input ends, `core` measures one thing and prints megabytes a second, or microseconds of a round trip.
 
 #[path = "../../core/benches/loopback/firehose.rs"]
 mod firehose;
@@ -13,12 +13,13 @@ use std::time::Instant;
 
 use ssmwire::{ByteStream, Client, Command, Endpoints};
 use ssmwire_emulator::{AgentProfile, Emulator};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 const TARGET: &str = "i-0123456789abcdef0";
 /// Messages of the gateway that only sends, and their size.
 const MESSAGES: (i64, usize) = (20_000, 1024);
+const ROUND_TRIPS: usize = 3000;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,6 +28,11 @@ fn main() {
     let runtime = runtime.expect("a runtime");
     match words.as_slice() {
         ["far"] => runtime.block_on(far()),
+        ["core", endpoint, region, id, secret, "echo", port] => {
+            let port = port.parse().expect("a port");
+            let (plain, dialled) = runtime.block_on(round_trips(endpoint, region, (id, secret), port));
+            println!("{plain} {dialled}");
+        }
         ["core", endpoint, region, id, secret, what, count] => {
             let count = count.parse().expect("a count");
             let rate = runtime.block_on(core(endpoint, region, (id, secret), what, count));
@@ -89,11 +95,39 @@ async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
     tokio::io::copy(&mut reader, &mut writer).await.map(drop)
 }
 
-/// Returns megabytes a second of one transfer: of a connection to the port `what`, else of a command.
-async fn core(endpoint: &str, region: &str, key: (&str, &str), what: &str, count: u64) -> f64 {
+/// Returns the microseconds of a question and its answer, the medians: of a socket to the port, and of a connection.
+async fn round_trips(endpoint: &str, region: &str, key: (&str, &str), port: u16) -> (f64, f64) {
+    let client = client(endpoint, region, key).await;
+    let plain = TcpStream::connect(("127.0.0.1", port)).await.expect("connects");
+    plain.set_nodelay(true).expect("nodelay");
+    let dialled = client.dial(TARGET, port).await.expect("dials");
+    let plain = tokio::spawn(round_trip(plain)).await.expect("no panic");
+    let dialled = tokio::spawn(round_trip(dialled)).await.expect("no panic");
+    client.close().await;
+    (plain, dialled)
+}
+
+async fn round_trip(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> f64 {
+    let mut times = Vec::with_capacity(ROUND_TRIPS);
+    for _ in 0..ROUND_TRIPS {
+        let start = Instant::now();
+        stream.write_all(b"x").await.expect("writes");
+        stream.read_u8().await.expect("reads");
+        times.push(start.elapsed().as_secs_f64() * 1e6);
+    }
+    times.sort_by(f64::total_cmp);
+    times[ROUND_TRIPS / 2]
+}
+
+async fn client(endpoint: &str, region: &str, key: (&str, &str)) -> Client {
     let endpoints = Endpoints { ssm: Some(endpoint.to_owned()), ..Endpoints::default() };
     let client = Client::builder().region(region).static_credentials(key.0, key.1).endpoints(endpoints).build();
-    let client = client.await.expect("the client is made");
+    client.await.expect("the client is made")
+}
+
+/// Returns megabytes a second of one transfer: of a connection to the port `what`, else of a command.
+async fn core(endpoint: &str, region: &str, key: (&str, &str), what: &str, count: u64) -> f64 {
+    let client = client(endpoint, region, key).await;
     let (start, received) = match what.parse::<u16>() {
         Ok(port) => {
             let stream = client.dial(TARGET, port).await.expect("dials");
