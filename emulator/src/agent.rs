@@ -53,6 +53,8 @@ pub struct AgentConfig {
     pub properties: Value,
     /// The key that encrypts the session; `None` or empty means no encryption.
     pub kms_key_id: Option<String>,
+    /// How long the client may take for its response, and once more for the challenge; the official agent's is 15 s.
+    pub handshake_timeout: Duration,
     /// The most bytes of output in one message; the official agent's is 1024.
     pub payload_max: usize,
     /// The most messages that may be unacknowledged.

@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of sockets, of the API, or of what a program does.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -80,6 +82,10 @@ pub struct AgentProfile {
     /// far end leaves 4 MiB unread no message is read, not even an acknowledge, and an answer to a ping that is more
     /// than 60 s behind makes the agent reconnect, and lose what was on its way to it.
     pub blocks_ports: bool,
+    /// How long a client may take for its answer to the handshake, and once more for the challenge of an encrypted
+    /// session. The official agent's 15 s, the default, can be too few for a client that runs in a debugger or under
+    /// valgrind.
+    pub handshake_timeout: Duration,
     /// The shell that Standard_Stream sessions start, and its arguments.
     pub shell: Vec<String>,
 }
@@ -91,6 +97,7 @@ impl Default for AgentProfile {
             is_faithful: false,
             paces_ports: false,
             blocks_ports: false,
+            handshake_timeout: Duration::from_secs(15),
             shell: vec!["sh".to_owned()],
         }
     }

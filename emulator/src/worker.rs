@@ -118,6 +118,7 @@ impl Worker {
             session_type: spec.session_type.clone(),
             properties: spec.properties.clone(),
             kms_key_id: Some(spec.kms_key_id.clone()).filter(|id| !id.is_empty()),
+            handshake_timeout: profile.handshake_timeout,
             payload_max,
             output_max: if is_blocking { BLOCKING_OUTPUT_BYTES / payload_max } else { OUTPUT_MAX },
         };

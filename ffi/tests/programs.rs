@@ -3,9 +3,11 @@
 #[path = "programs/examples.rs"]
 mod examples;
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ssmwire_emulator::{AgentProfile, Emulator, EmulatorBuilder};
@@ -201,25 +203,39 @@ impl Service {
     }
 }
 
-/// Waits for a program's end.
+/// Waits for a program's end, and reads what it says meanwhile: valgrind has more to say than a pipe holds.
 fn end(mut child: Child) -> Output {
+    fn read(from: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+        std::thread::spawn(move || {
+            let mut text = Vec::new();
+            if let Some(mut from) = from {
+                from.read_to_end(&mut text).expect("it can be read");
+            }
+            text
+        })
+    }
+    let (stdout, stderr) = (read(child.stdout.take()), read(child.stderr.take()));
     let deadline = Instant::now() + PATIENCE;
-    while child.try_wait().expect("it can be waited for").is_none() {
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("it can be waited for") {
+            break status;
+        }
         if Instant::now() > deadline {
             child.kill().expect("it can be killed");
-            break;
         }
         std::thread::sleep(Duration::from_millis(20));
-    }
-    child.wait_with_output().expect("it has ended")
+    };
+    Output { status, stdout: stdout.join().expect("it is read"), stderr: stderr.join().expect("it is read") }
 }
 
 /// Runs a program with an emulator of its own.
 fn run(name: &str, language: Language, way: Way) {
     let directory = tempfile::tempdir().expect("a directory");
     let program = compile(name, language, way, &language.sources(name), directory.path());
-    let builder = Emulator::builder().target(TARGET, AgentProfile::default());
-    let service = Service::new(builder.ecs_container("shop", "0123456789abcdef", "web", AgentProfile::default()));
+    // As patient as the programs are: under valgrind and beside others, an answer can take longer than 15 s.
+    let agent = AgentProfile { handshake_timeout: Duration::from_secs(60), ..AgentProfile::default() };
+    let builder = Emulator::builder().target(TARGET, agent.clone());
+    let service = Service::new(builder.ecs_container("shop", "0123456789abcdef", "web", agent));
     let output = end(service.spawn(&program, way, &[]));
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{name}: {}\n{text}", output.status);

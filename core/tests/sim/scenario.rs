@@ -145,6 +145,7 @@ impl Scenario {
             session_type: self.session_type.to_owned(),
             properties: serde_json::Value::Null,
             kms_key_id: self.is_encrypted.then(|| "alias/example".to_owned()),
+            handshake_timeout: Duration::from_secs(15),
             payload_max: self.payload_max,
             output_max: self.output_max,
         }

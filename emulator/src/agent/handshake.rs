@@ -15,8 +15,6 @@ use ssmwire::proto::{Ids, version};
 use super::properties::{CommandProperties, SessionType};
 use super::{AgentConfig, client_version};
 
-/// How long the client may take for its response, and once more for the challenge.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Agents from here on put random text into the encryption context.
 const RANDOM_CHALLENGE_FROM: &str = "3.3.808.0";
 /// Clients up to here are told that they can't keep standard error apart.
@@ -33,6 +31,7 @@ const CHALLENGE_TIMED_OUT: &str = "Timed out waiting for encryption challenge.";
 pub(super) struct Handshake {
     step: Step,
     started: Option<Instant>,
+    patience: Duration,
     deadline: Option<Instant>,
     key_id: String,
     random_challenge: Option<String>,
@@ -85,6 +84,7 @@ impl Handshake {
         Some(Self {
             step: Step::Response,
             started: None,
+            patience: config.handshake_timeout,
             deadline: None,
             key_id: if is_encrypted { key_id } else { String::new() },
             random_challenge: sends_challenge.then(|| BASE64.encode(ids.message_id().0)),
@@ -97,7 +97,7 @@ impl Handshake {
     /// Starts the clock, and returns the request.
     pub(super) fn start(&mut self, now: Instant, config: &AgentConfig) -> HandshakeRequest {
         self.started = Some(now);
-        self.deadline = Some(now + ANSWER_TIMEOUT);
+        self.deadline = Some(now + self.patience);
         let is_port = SessionType::parse(&config.session_type) == Some(SessionType::Port);
         let mut actions = vec![Action::SessionType {
             session_type: config.session_type.clone(),
@@ -161,7 +161,7 @@ impl Handshake {
     /// Notes that the key is there, and returns what the client has to send back encrypted.
     pub(super) fn challenge(&mut self, now: Instant) -> &[u8] {
         self.step = Step::Challenge;
-        self.deadline = Some(now + ANSWER_TIMEOUT);
+        self.deadline = Some(now + self.patience);
         &self.secret
     }
 

@@ -120,6 +120,7 @@ fn config(session_type: &str) -> AgentConfig {
         session_type: session_type.to_owned(),
         properties: Value::Null,
         kms_key_id: None,
+        handshake_timeout: Duration::from_secs(15),
         payload_max: PAYLOAD_MAX,
         output_max: OUTPUT_MAX,
     }

@@ -88,6 +88,17 @@ fn a_handshake_without_an_answer_times_out_after_15_seconds_and_the_drain() {
 }
 
 #[test]
+fn a_patient_agent_waits_longer_for_an_answer() {
+    let patient = AgentConfig { handshake_timeout: Duration::from_secs(60), ..config("NonInteractiveCommands") };
+    let mut bench = Bench::connected(patient);
+    bench.frames();
+    bench.pass(Duration::from_millis(61_999));
+    assert_eq!(bench.events(), []);
+    bench.pass(Duration::from_millis(1));
+    assert!(matches!(bench.events()[..], [AgentEvent::Ended(_)]));
+}
+
+#[test]
 fn an_old_client_is_warned_that_it_cannot_separate_output() {
     let platform = if cfg!(target_os = "macos") { "macos" } else { "linux" };
     let properties = json!({ platform: { "commands": "id", "separateOutputStream": "true" } });
