@@ -5,6 +5,7 @@
 
 mod pump;
 mod resume;
+mod wire;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,8 +13,9 @@ use std::time::{Duration, Instant};
 
 use tracing::{Instrument, debug, info, warn};
 
-use self::pump::{Exit, Pump};
+use self::pump::Pump;
 pub(crate) use self::resume::Backoff;
+use self::wire::Exit;
 use crate::aws::ControlPlane;
 use crate::net::{Net, Socket};
 use crate::session::Event;
@@ -42,12 +44,13 @@ impl Driver {
     /// Runs until the session has ended, and ends it on the service if it has not ended there by itself.
     pub(crate) async fn run(mut self, token: Secret) {
         let span = tracing::info_span!("session", id = self.shared.session_id());
+        let ending = Ending(self.shared.clone());
         async move {
             let outcome = self.live(token).await;
             if let Err(error) = &outcome {
                 debug!(%error, "the session ended");
             }
-            self.shared.end(outcome);
+            ending.0.end(outcome);
         }
         .instrument(span)
         .await;
@@ -68,10 +71,11 @@ impl Driver {
                 Exit::Over => return self.part(pump).await,
                 Exit::Closing(deadline) => return self.close(pump, deadline).await,
                 Exit::Lost(reason) => {
-                    if pump.has_heard() {
+                    let has_heard;
+                    (has_heard, key) = pump.give_up();
+                    if has_heard {
                         self.attempts = None;
                     }
-                    key = pump.into_pending_key();
                     self.shared.with_connection(|connection| connection.handle_lost());
                     info!(reason, "the connection was lost");
                     match self.resume().await {
@@ -231,6 +235,23 @@ impl Driver {
             done = work => Some(done),
             () = self.shared.closing() => None,
         }
+    }
+}
+
+/// Sees to it that nobody waits for a driver that is gone, whatever became of it.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // In a forked child the lock may have been left locked.
+        if self.0.check_home().is_err() || self.0.has_ended() {
+            return;
+        }
+        let error = match std::thread::panicking() {
+            true => Error::new(Kind::Panic, "the session's driver failed"),
+            false => Error::new(Kind::Cancelled, "the library was shut down"),
+        };
+        self.0.end(Err(error));
     }
 }
 

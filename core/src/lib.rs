@@ -66,6 +66,8 @@ mod stream;
 #[cfg(feature = "net")]
 mod task;
 #[cfg(feature = "net")]
+mod turns;
+#[cfg(feature = "net")]
 pub mod wait;
 #[cfg(feature = "net")]
 mod waiters;

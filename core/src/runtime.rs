@@ -8,7 +8,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::{Error, Kind, Result};
 
-/// Threads that move bytes. More would only pass them around: a session is one task.
+/// Threads that move bytes, one for each two processors. More would only pass them around: a session is one task, and who
+/// reads what it brings needs a processor too.
 const WORKERS_MAX: usize = 2;
 /// Threads for what blocks: name resolution, credential files.
 const BLOCKING_MAX: usize = 4;
@@ -71,7 +72,7 @@ impl Owned {
     fn start() -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let runtime = Builder::new_multi_thread()
-            .worker_threads(cores.min(WORKERS_MAX))
+            .worker_threads((cores / 2).clamp(1, WORKERS_MAX))
             .max_blocking_threads(BLOCKING_MAX)
             .thread_name("ssmwire-io")
             .on_thread_start(block_signals)

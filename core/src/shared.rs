@@ -1,7 +1,8 @@
 //! What a session's driver and its handles share: the connection behind one mutex, and everybody's wakers.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,9 @@ use crate::{Error, Result};
 
 /// Events that may wait to be fetched; a further one replaces the newest.
 const EVENTS_MAX: usize = 64;
+/// A write is sent by the thread that makes it if no more than this is on its way: a question, not a part of a transfer,
+/// which had better be gathered by the driver and encrypted on a thread of its own.
+const SENT_IN_PERSON_MAX: u64 = 16 << 10;
 /// Messages that one turn hands to the socket.
 const TRANSMITS_MAX: usize = 256;
 
@@ -34,9 +38,16 @@ pub(crate) struct Shared {
     home: Home,
 }
 
+/// Hands to the socket what waits to be sent, on the calling thread, which must not hold the session's lock.
+pub(crate) trait Sender: fmt::Debug + Send + Sync {
+    /// Returns false if somebody else is at it, who has to be woken then.
+    fn send(&self) -> bool;
+}
+
 #[derive(Debug)]
 struct State {
     connection: Connection,
+    sender: Option<Arc<dyn Sender>>,
     /// Who waits for a stream; a stream that nobody waits for has no entry.
     waiting: BTreeMap<StreamId, Waiting>,
     flushers: Waiters,
@@ -72,6 +83,7 @@ impl Shared {
         let connection = Connection::new(config, clock::seed(), clock::now(), clock::unix_now());
         let state = State {
             connection,
+            sender: None,
             waiting: BTreeMap::new(),
             flushers: Waiters::default(),
             events: VecDeque::new(),
@@ -102,6 +114,11 @@ impl Shared {
     /// Registers the driver's task; every change by a handle wakes it from now on.
     pub(crate) fn register_driver(&self, waker: &Waker) {
         self.driver.register(waker);
+    }
+
+    /// What sends on the threads of the handles from now on; `None` while there is no websocket.
+    pub(crate) fn set_sender(&self, sender: Option<Arc<dyn Sender>>) {
+        self.lock().sender = sender;
     }
 
     /// Hands the connection something from the socket; returns whether it wants more. The next turn wakes who can go
@@ -205,15 +222,20 @@ impl Shared {
         self.check_home()?;
         let now = clock::now();
         let mut state = self.lock();
+        let before = state.connection.unacknowledged();
         let step = state.connection.write(now, id, data);
         let displaced = match step {
             Step::Blocked => state.waiting.entry(id).or_default().writers.add(cx.waker()),
             _ => None,
         };
-        let is_woken = state.connection.wants_transmit() || state.connection.outcome().is_some();
+        let wants_transmit = state.connection.wants_transmit();
+        let is_woken = wants_transmit || state.connection.outcome().is_some();
+        let is_small = before.saturating_add(data.len() as u64) <= SENT_IN_PERSON_MAX;
+        let sender = if wants_transmit && is_small { state.sender.clone() } else { None };
         drop(state);
         displaced.into_iter().for_each(Waker::wake);
-        if is_woken {
+        let is_sent = sender.is_some_and(|sender| sender.send());
+        if is_woken && !is_sent {
             self.driver.wake();
         }
         match step {

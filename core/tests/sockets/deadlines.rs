@@ -223,3 +223,19 @@ async fn a_gateway_that_takes_the_connection_and_says_nothing_is_given_up() {
     assert_eq!((error.kind(), error.phase()), (Kind::ConnectFailed, Some(Phase::Connect)));
     drop(listener);
 }
+
+#[test]
+fn who_waits_for_a_session_whose_runtime_is_gone_is_told() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let (theirs, ours) = (runtime().expect("a runtime"), runtime().expect("a runtime"));
+    let emulator = theirs.block_on(emulator());
+    let session = ours.block_on(async { echo(&client(&emulator, timeouts()).await).await });
+    let stream = session.stdio();
+    let reader = std::thread::spawn(move || {
+        let deadline = Instant::now().checked_add(Duration::from_secs(20));
+        ssmwire::wait::block(deadline, |cx| stream.poll_read(cx, &mut [0; 8]))
+    });
+    ours.shutdown_timeout(Duration::from_secs(10));
+    let read = reader.join().expect("no panic");
+    assert!(matches!(&read, Some(Err(error)) if error.kind() == Kind::Cancelled), "{read:?}");
+}

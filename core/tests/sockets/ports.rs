@@ -556,3 +556,40 @@ async fn a_lossy_network_costs_the_streams_nothing() {
     })
     .await;
 }
+
+/// Waking a thread of the runtime would take longer than the write, and here it would take for ever.
+#[test]
+fn a_small_write_is_sent_by_its_own_thread() {
+    let runtime = |threads| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(threads).enable_all().build().expect("a runtime")
+    };
+    let (theirs, ours) = (runtime(2), runtime(1));
+    let emulator = theirs.block_on(emulator());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let stream = ours.block_on(async { client(&emulator).await.dial(TARGET, port).await.expect("dials") });
+    let (mut far, _) = listener.accept().expect("it comes");
+    far.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    let exchange = |far: &mut std::net::TcpStream, data: &[u8]| {
+        use std::io::Read;
+        let deadline = Instant::now().checked_add(Duration::from_secs(20));
+        let written = ssmwire::wait::block(deadline, |cx| stream.poll_write(cx, data));
+        assert!(matches!(written, Some(Ok(count)) if count == data.len()));
+        let mut received = vec![0; data.len()];
+        far.read_exact(&mut received).expect("it comes");
+        assert_eq!(received, data);
+    };
+    exchange(&mut far, b"while the runtime is free");
+    ours.block_on(stream.flush()).expect("acknowledged");
+    let ((begun, busy), (free, gate)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+    ours.spawn(async move {
+        begun.send(()).expect("somebody waits");
+        // Until the other end is gone, however the test goes.
+        let _ = gate.recv();
+    });
+    busy.recv().expect("it has begun");
+    exchange(&mut far, b"while it is not");
+    drop(free);
+    exchange(&mut far, b"and later");
+}

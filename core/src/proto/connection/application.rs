@@ -209,6 +209,12 @@ impl Connection {
         self.exit_code
     }
 
+    /// Returns how many bytes of input the agent has not acknowledged, those that wait to be sent included.
+    pub fn unacknowledged(&self) -> u64 {
+        let waiting = self.mux.as_ref().map_or(0, Mux::output_len);
+        (self.outbound.payload_bytes() + waiting) as u64
+    }
+
     /// Returns the counters.
     pub fn stats(&self) -> Stats {
         Stats {
