@@ -1,7 +1,8 @@
 // What Node adds, as ratios within one run, and beside the npm package `ssm-session` if that is installed in a directory
 // that SSM_SESSION names, with `ws`. `cargo bench -p ssmwire-node` runs it, and it writes RESULTS.md.
 //
-// usage: node --expose-gc bench/figures.mjs PROGRAM      where PROGRAM is what core.rs became
+// usage: node --expose-gc bench/figures.mjs PROGRAM [STEP...]
+// where PROGRAM is what core.rs became. With steps only those are taken, and nothing is written.
 
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -25,7 +26,7 @@ const SLOW_BYTES = 10_000_000_000
 /** What one figure may take, in milliseconds. */
 const LIMIT = 180_000
 
-const [, , program] = process.argv
+const [, , program, ...only] = process.argv
 const far = spawn(program, ['far'], { stdio: ['pipe', 'pipe', 'inherit'] })
 const lines = createInterface({ input: far.stdout })[Symbol.asyncIterator]()
 const line = async () => (await lines.next()).value
@@ -230,6 +231,9 @@ const steps = {
   slowSink,
 }
 for (const [name, take] of Object.entries(steps)) {
+  if (only.length > 0 && !only.includes(name)) {
+    continue
+  }
   const late = setTimeout(() => {
     console.error(`${name} has taken more than ${LIMIT / 1000} s`)
     process.exit(1)
@@ -251,4 +255,6 @@ const table = [
   ...rows,
   '',
 ].join('\n')
-writeFileSync(new URL('RESULTS.md', import.meta.url), table)
+if (only.length === 0) {
+  writeFileSync(new URL('RESULTS.md', import.meta.url), table)
+}
