@@ -24,7 +24,8 @@ const ROUND_TRIPS: usize = 3000;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(ssmwire::worker_threads()).enable_all().build();
     let runtime = runtime.expect("a runtime");
     match words.as_slice() {
         ["far"] => runtime.block_on(far()),

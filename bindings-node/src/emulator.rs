@@ -13,9 +13,6 @@ use crate::error::raised;
 use crate::home::{exact, milliseconds};
 use crate::operation::{Operation, Value};
 
-/// Threads of the emulator.
-const WORKERS: usize = 2;
-
 /// What an emulator is started with.
 #[napi(object, object_to_js = false)]
 pub struct EmulatorOptions {
@@ -100,7 +97,7 @@ pub fn start_emulator(env: Env, options: EmulatorOptions) -> napi::Result<Operat
     // Here, and not by the operation: a thread that a thread of the library's starts has the signals blocked as that one
     // has, and so would the programs that the agents run.
     let mut runtime = Builder::new_multi_thread();
-    runtime.worker_threads(WORKERS).thread_name("ssmwire-emulator");
+    runtime.worker_threads(ssmwire::worker_threads()).thread_name("ssmwire-emulator");
     let runtime = runtime
         .enable_all()
         .build()

@@ -12,9 +12,6 @@ use crate::error::raised;
 use crate::home::{Owned, closed, detached};
 use crate::waiting::seconds;
 
-/// Threads of the emulator.
-const WORKERS: usize = 2;
-
 /// A running emulator.
 #[pyclass(frozen, module = "ssmwire._native")]
 pub(crate) struct Emulator(Owned<Arc<Host>>);
@@ -106,7 +103,7 @@ impl Emulator {
         }
         let host = detached(py, || {
             let mut runtime = Builder::new_multi_thread();
-            runtime.worker_threads(WORKERS).thread_name("ssmwire-emulator");
+            runtime.worker_threads(ssmwire::worker_threads()).thread_name("ssmwire-emulator");
             let runtime = runtime.enable_all().build().map_err(|error| {
                 Error::new(Kind::Internal, format!("no threads can be started: {error}")).with_source(error)
             })?;

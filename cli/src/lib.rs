@@ -50,9 +50,6 @@ use crate::signals::Signals;
 /// How the program is called.
 const PROGRAM: &str = "ssmwire";
 
-/// Threads that move bytes: one for the network, one so that the other directions are never held up by it.
-const WORKER_THREADS: usize = 2;
-
 /// How long the end of the process waits for work that nobody waits for, such as a name being resolved.
 const LAST_WORK_MAX: Duration = Duration::from_millis(100);
 
@@ -131,7 +128,8 @@ fn tell_usage(answer: &clap::Error) -> Exit {
 }
 
 fn execute(line: CommandLine, script: Option<PathBuf>) -> Result<Exit, Halt> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(ssmwire::worker_threads()).enable_all().build();
     let runtime = runtime.map_err(|problem| {
         Error::new(Kind::Internal, format!("no threads can be started: {problem}")).with_source(problem)
     })?;

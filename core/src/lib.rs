@@ -89,7 +89,7 @@ pub use proto::{SessionKind, Stats};
 #[cfg(feature = "net")]
 pub use run::{Output, RunBuilder, Via};
 #[cfg(feature = "net")]
-pub use runtime::shutdown;
+pub use runtime::{shutdown, worker_threads};
 pub use secret::Secret;
 #[cfg(feature = "net")]
 pub use session::{Event, Session};

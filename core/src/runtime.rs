@@ -8,8 +8,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::{Error, Kind, Result};
 
-/// Threads that move bytes, one for each two processors. More would only pass them around: a session is one task, and who
-/// reads what it brings needs a processor too.
+/// Threads that move bytes, at most.
 const WORKERS_MAX: usize = 2;
 /// Threads for what blocks: name resolution, credential files.
 const BLOCKING_MAX: usize = 4;
@@ -47,6 +46,22 @@ pub(crate) fn handle() -> Result<Handle> {
     }
 }
 
+/// Returns how many worker threads a runtime needs that does little but serve sessions: one for two processors, and two
+/// at most. It is what the library's own runtime has. More would only pass the bytes around: a session is one task, and
+/// whoever reads what it brings needs a processor too.
+///
+/// ```
+/// let runtime = tokio::runtime::Builder::new_multi_thread()
+///     .worker_threads(ssmwire::worker_threads())
+///     .enable_all()
+///     .build();
+/// # drop(runtime);
+/// ```
+pub fn worker_threads() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (processors / 2).clamp(1, WORKERS_MAX)
+}
+
 /// Stops the runtime that this library has started for the process, and joins its threads; returns whether they have
 /// all ended within `timeout`. What still ran on it is cut off: close clients and forwards first. The next session
 /// starts a new one.
@@ -70,9 +85,8 @@ pub fn shutdown(timeout: Duration) -> bool {
 
 impl Owned {
     fn start() -> Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let runtime = Builder::new_multi_thread()
-            .worker_threads((cores / 2).clamp(1, WORKERS_MAX))
+            .worker_threads(worker_threads())
             .max_blocking_threads(BLOCKING_MAX)
             .thread_name("ssmwire-io")
             .on_thread_start(block_signals)

@@ -68,7 +68,8 @@ pub(crate) const BARE_MESSAGES: i64 = 200_000;
 
 /// Serves until standard input ends.
 pub(crate) fn serve() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(ssmwire::worker_threads()).enable_all().build();
     runtime.expect("a runtime").block_on(async {
         let paced = AgentProfile { paces_ports: true, ..AgentProfile::default() };
         let emulator = Emulator::builder().target(TARGET, AgentProfile::default()).target(PACED, paced);

@@ -29,7 +29,8 @@ fn main() {
     let names = ["stream", "ports", "keystroke", "run", "idle"];
     let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| names.contains(&argument.as_str())).collect();
     let wants = |name: &str| chosen.is_empty() || chosen.iter().any(|chosen| chosen == name);
-    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(ssmwire::worker_threads()).enable_all().build();
     let mut report = report::Report::default();
     if wants("stream") {
         stream::measure(&mut report);
