@@ -31,7 +31,8 @@ while not any("the connection was lost" in record.getMessage() for record in rec
 told = "\\n".join(f"{record.name} {record.levelname} {record.getMessage()}" for record in records)
 assert f"ssmwire.driver INFO session id=\\"{shell.id}\\": the connection was lost" in told, told
 assert "top-secret" not in told and emulator.environment["AWS_SECRET_ACCESS_KEY"] not in told
-if os.fork() == 0:
+child = os.fork()
+if child == 0:
     del records[:]
     with Emulator() as emulator, ssmwire.Client(**emulator.client_options) as client:
         client.run("local", ["true"])
@@ -44,7 +45,8 @@ if os.fork() == 0:
     time.sleep(0.2)
     assert records
     sys.exit(0)
-assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+# That one, and not a shell of the emulator's.
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 """
 
 

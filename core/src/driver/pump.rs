@@ -62,6 +62,10 @@ impl Pump {
 
 impl Drop for Pump {
     fn drop(&mut self) {
+        // In a forked child a lock may have been left locked by a thread that is not here.
+        if self.shared.check_home().is_err() {
+            return;
+        }
         self.shared.set_sender(None);
         drop(self.turns.take());
     }
