@@ -33,6 +33,9 @@ BLOCK = 4_000_000
 """What aws-ssm-bridge receives without a loss, in bytes; the rate counts from the first to the last of them."""
 LARGE = 100_000_000
 ECHOES = 300
+BRIDGE_ECHOES = 100
+ATTEMPTS = 20
+"""How often a terminal of aws-ssm-bridge is started until one is heard of."""
 PATIENCE = 3
 """Seconds without a byte after which aws-ssm-bridge is taken to have stopped."""
 PART_SECONDS = 300
@@ -105,7 +108,7 @@ async def async_rate(client: ssmwire.aio.Client, size: int) -> float:
 
 
 async def bridge_rate(manager: Any, size: int) -> tuple[float, int]:
-    """Return bytes in a second that aws-ssm-bridge received, and how many it lost. It may wait for ever for the rest."""
+    """Return bytes in a second that aws-ssm-bridge received, and how many it lost, which it may wait for for ever."""
     parameters = {"command": [f"head -c {size} /dev/zero"], "separateOutputStream": ["true"]}
     session = await manager.start_session("local", document_name=DOCUMENT, parameters=parameters)
     total, start, last = 0, 0.0, 0.0
@@ -170,17 +173,28 @@ async def async_echo(client: ssmwire.aio.Client) -> float:
     return median_of(times)
 
 
-async def bridge_echo(manager: Any) -> float:
-    """Return the round trip of a key in a terminal, of aws-ssm-bridge."""
+async def bridge_terminal(manager: Any) -> tuple[Any, Any]:
+    """Return a terminal of aws-ssm-bridge that has said it is ready, with its output."""
     # One with a handshake: it waits for that, and plain shells have none.
     command = {"command": [f"sh -c '{RAW_ECHO}'"]}
-    session = await manager.start_session("local", document_name="AWS-StartInteractiveCommand", parameters=command)
-    output = session.output()
-    seen = b""
-    while not seen.endswith(b"ready"):
-        seen += await anext(output)
+    for _ in range(ATTEMPTS):
+        session = await manager.start_session("local", document_name="AWS-StartInteractiveCommand", parameters=command)
+        output, seen = session.output(), b""
+        # It may listen too late for the first output, and would wait for ever.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while not seen.endswith(b"ready"):
+                    seen += await anext(output)
+                return session, output
+        await session.terminate()
+    raise TimeoutError("aws-ssm-bridge hears nothing of its terminals")
+
+
+async def bridge_echo(manager: Any) -> float:
+    """Return the round trip of a key in a terminal, of aws-ssm-bridge."""
+    session, output = await bridge_terminal(manager)
     times = []
-    for _ in range(ECHOES):
+    for _ in range(BRIDGE_ECHOES):
         start = time.perf_counter()
         await session.send(b"x")
         assert await anext(output) == b"x"
