@@ -1,5 +1,6 @@
 //! Ports: bulk both ways against bare loops, the official pace, round trips, and many open streams.
 
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ pub(crate) async fn measure(report: &mut Report) {
 async fn bulk(far: &Far, report: &mut Report) {
     let forward = |port| far.client.forward(TARGET, port).start();
     let (sink, source) = (forward(far.sink).await.expect("starts"), forward(far.source).await.expect("starts"));
-    let local = |forward: &ssmwire::Forward| TcpStream::connect(forward.local_addr().to_string());
+    let local = |forward: &ssmwire::Forward| forward.local_addr().to_string();
     let (mut up, mut up_relayed, mut dialled_up, mut dialled_up_delivered, mut down, mut dialled_down) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut cpu = [0.0; 2];
@@ -42,7 +43,7 @@ async fn bulk(far: &Far, report: &mut Report) {
         let bare = rate(UPLOAD, timed(bare::send_all(far.bare_sink, (UPLOAD >> 14) as i64, 16 << 10)).await);
         let relayed = rate(UPLOAD, timed(bare_forward(far.bare_port)).await);
         let start = process::cpu_seconds();
-        up.push((rate(UPLOAD, timed(upload(local(&sink).await.expect("connects"), UPLOAD)).await), bare));
+        up.push((rate(UPLOAD, timed(program(local(&sink), UPLOAD, send)).await), bare));
         cpu[0] += process::cpu_seconds() - start;
         up_relayed.push((up[up.len() - 1].0, relayed));
         let delivered = timed(bare::send_all(far.bare_port, (UPLOAD >> 14) as i64, 16 << 10)).await;
@@ -50,7 +51,7 @@ async fn bulk(far: &Far, report: &mut Report) {
         dialled_up_delivered.push((dialled_up[dialled_up.len() - 1].0, rate(UPLOAD, delivered)));
         let bare = rate(DOWNLOAD, timed(bare::read_all(far.bare_source)).await);
         let start = process::cpu_seconds();
-        down.push((rate(DOWNLOAD, timed(download(local(&source).await.expect("connects"), DOWNLOAD)).await), bare));
+        down.push((rate(DOWNLOAD, timed(program(local(&source), DOWNLOAD, receive)).await), bare));
         cpu[1] += process::cpu_seconds() - start;
         dialled_down.push((rate(DOWNLOAD, timed(download(dial(&far.client, far.source).await, DOWNLOAD)).await), bare));
     }
@@ -78,10 +79,10 @@ async fn bulk(far: &Far, report: &mut Report) {
 /// The bare loop between a local connection and one at the far end, which is what a forward has to do besides.
 async fn bare_forward(gateway: SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let local = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connects");
+    let local = listener.local_addr().expect("an address").to_string();
     // A task of its own, as a forward's is.
     let forward = tokio::spawn(bare::forward(listener, gateway, UPLOAD + 8));
-    upload(local, UPLOAD).await;
+    program(local, UPLOAD, send).await;
     forward.await.expect("it went well");
 }
 
@@ -189,6 +190,34 @@ async fn download(mut stream: impl AsyncRead + AsyncWrite + Unpin, count: u64) {
             count => left -= count as u64,
         }
     }
+}
+
+/// A program that uses a forward: on a thread of its own, as it would be in a process of its own.
+async fn program(address: String, count: u64, work: fn(std::net::TcpStream, u64) -> std::io::Result<()>) {
+    let program = move || work(std::net::TcpStream::connect(address)?, count);
+    tokio::task::spawn_blocking(program).await.expect("no panic").expect("it is served");
+}
+
+fn send(mut stream: std::net::TcpStream, count: u64) -> std::io::Result<()> {
+    stream.write_all(&count.to_be_bytes())?;
+    let data = vec![b'x'; 64 << 10];
+    for _ in 0..count / data.len() as u64 {
+        stream.write_all(&data)?;
+    }
+    stream.read_exact(&mut [0])
+}
+
+fn receive(mut stream: std::net::TcpStream, count: u64) -> std::io::Result<()> {
+    stream.write_all(&count.to_be_bytes())?;
+    let mut target = vec![0; 64 << 10];
+    let mut left = count;
+    while left > 0 {
+        match stream.read(&mut target)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            count => left -= count as u64,
+        }
+    }
+    Ok(())
 }
 
 /// Returns the median in milliseconds.
