@@ -12,21 +12,28 @@ struct Work {
     number: Mutex<(u64, Option<Waker>)>,
     turns: Turns<u64>,
     goal: u64,
+    /// Changed by one and looked at by another, which is where loom tries both orders.
+    pause: AtomicBool,
 }
 
 impl Work {
     fn new(goal: u64) -> Arc<Self> {
-        Arc::new(Self { number: Mutex::new((0, None)), turns: Turns::new(0), goal })
+        let number = Mutex::new((0, None));
+        Arc::new(Self { number, turns: Turns::new(0), goal, pause: AtomicBool::new(false) })
     }
 
     fn turn(&self, seen: &mut u64, cx: &Context<'_>) {
         let mut number = self.number.lock().unwrap();
         number.1 = Some(cx.waker().clone());
         *seen = number.0;
+        drop(number);
+        // The turn is not over with the last look: what comes now, it does not see.
+        self.pause.load(Ordering::Relaxed);
     }
 
     fn add(&self) {
         self.number.lock().unwrap().0 += 1;
+        self.pause.store(true, Ordering::Relaxed);
         let is_done = self.turns.help(|seen, cx| {
             self.turn(seen, cx);
             *seen == self.goal
