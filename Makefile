@@ -38,11 +38,13 @@ conformance: $(VENV)/ready ## boto3 and the AWS CLI against the emulator
 	SSMWIRE=$(abspath $(SSMWIRE)) $(VENV)/bin/python -m pytest -q emulator/tests/python
 
 # A wheel in the development profile and with the features of the tests: others would compile the AWS SDK once more.
+# `make python-test WHEEL=--release` tests the wheel that is published.
+WHEEL ?= --profile dev --features as-in-tests
 WHEELS = $(abspath $(or $(CARGO_TARGET_DIR),target))/wheels
 python-test: $(VENV)/ready ## the Python package: its wheel, tests, types and style
 	bindings-python/shares-artefacts.sh
 	rm -rf $(WHEELS)
-	cd bindings-python && $(abspath $(VENV))/bin/maturin build --locked --profile dev --features as-in-tests --out $(WHEELS)
+	cd bindings-python && $(abspath $(VENV))/bin/maturin build --locked $(WHEEL) --out $(WHEELS)
 	$(VENV)/bin/pip install -q --no-deps --force-reinstall $(WHEELS)/ssmwire-*.whl
 	cd bindings-python && SSMWIRE_WHEELS=$(WHEELS) $(abspath $(VENV))/bin/python -m pytest
 	SSMWIRE=$(abspath $(VENV))/bin/ssmwire $(VENV)/bin/python -m pytest -q emulator/tests/python/test_plugin.py
