@@ -45,17 +45,11 @@ impl<T> Turns<T> {
     /// Takes a turn on this thread, which must hold no lock that a waker could want. `None` if that is not possible:
     /// the task has not begun, has ended, or somebody is at it just now. The task has to be woken then.
     pub(crate) fn help<R>(&self, turn: impl FnOnce(&mut T, &mut Context<'_>) -> R) -> Option<R> {
-        let mut seat = self.try_lock()?;
-        let Seat { work, waker } = &mut *seat;
-        let (work, waker) = (work.as_mut()?, waker.clone()?);
-        let result = turn(work, &mut Context::from_waker(&waker));
-        drop(seat);
-        // Either this sees that the task was missed, or the task finds the lock free.
-        fence(Ordering::SeqCst);
-        if self.is_missed.swap(false, Ordering::SeqCst) {
-            waker.wake();
-        }
-        Some(result)
+        let seat = self.try_lock()?;
+        let waker = seat.waker.clone()?;
+        let mut helper = Helper { turns: self, seat: Some(seat), waker: &waker };
+        let work = helper.seat.as_mut()?.work.as_mut()?;
+        Some(turn(work, &mut Context::from_waker(&waker)))
     }
 
     /// The task: polls `turn` until it is ready. It does not wait while a helper is at it, who wakes it afterwards.
@@ -92,6 +86,24 @@ impl<T> Turns<T> {
             Err(TryLockError::WouldBlock) => None,
             // A panic at a turn is a bug of ours, but it must not make everybody wait for ever.
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        }
+    }
+}
+
+/// Has the seat, and leaves it whatever becomes of the turn.
+struct Helper<'a, T> {
+    turns: &'a Turns<T>,
+    seat: Option<MutexGuard<'a, Seat<T>>>,
+    waker: &'a Waker,
+}
+
+impl<T> Drop for Helper<'_, T> {
+    fn drop(&mut self) {
+        drop(self.seat.take());
+        // Either this sees that the task was missed, or the task finds the lock free.
+        fence(Ordering::SeqCst);
+        if self.turns.is_missed.swap(false, Ordering::SeqCst) {
+            self.waker.wake_by_ref();
         }
     }
 }
@@ -150,9 +162,17 @@ mod tests {
     #[test]
     fn a_panic_at_a_turn_keeps_nobody_out() {
         let turns = Turns::new(7);
-        assert!(poll_once(pin!(turns.run(|_, _| Poll::<()>::Pending))).is_pending());
-        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| turns.help(|_, _| panic!("a bug"))));
+        let (is_woken, waker) = flag_waker();
+        let poll = || pin!(turns.run(|_, _| Poll::<()>::Pending)).poll(&mut Context::from_waker(&waker));
+        assert!(poll().is_pending());
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            turns.help(|_, _| {
+                assert!(poll().is_pending(), "the task comes meanwhile");
+                panic!("a bug")
+            })
+        }));
         assert!(panicked.is_err());
+        assert!(is_woken.load(Ordering::SeqCst), "and is woken");
         assert_eq!(turns.help(|number, _| *number), Some(7));
         assert_eq!(turns.take(), Some(7));
     }
