@@ -3,7 +3,7 @@
 #[path = "programs/examples.rs"]
 mod examples;
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -183,6 +183,8 @@ fn compile(
 struct Service {
     emulator: Emulator,
     runtime: tokio::runtime::Runtime,
+    /// Whom its clients have to trust, if it speaks TLS.
+    authority: Option<tempfile::NamedTempFile>,
 }
 
 impl Service {
@@ -190,7 +192,12 @@ impl Service {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let emulator = runtime.block_on(builder.start()).expect("the emulator starts");
-        Self { emulator, runtime }
+        let authority = emulator.ca_certificate().map(|certificate| {
+            let mut file = tempfile::NamedTempFile::new().expect("a file");
+            file.write_all(certificate.as_bytes()).expect("it is written");
+            file
+        });
+        Self { emulator, runtime, authority }
     }
 
     /// Starts a program that uses it.
@@ -198,6 +205,9 @@ impl Service {
         let mut command = way.command(program);
         command.args(arguments).envs(self.emulator.environment()).env("AWS_EC2_METADATA_DISABLED", "true");
         command.env("LD_LIBRARY_PATH", installed());
+        if let (Some(url), Some(authority)) = (self.emulator.tls_endpoint_url(), &self.authority) {
+            command.env("AWS_ENDPOINT_URL_SSM", url).env("AWS_CA_BUNDLE", authority.path());
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().unwrap_or_else(|error| panic!("{command:?} does not run: {error}"))
     }
@@ -235,7 +245,9 @@ fn run(name: &str, language: Language, way: Way) {
     // As patient as the programs are: under valgrind and beside others, an answer can take longer than 15 s.
     let agent = AgentProfile { handshake_timeout: Duration::from_secs(60), ..AgentProfile::default() };
     let builder = Emulator::builder().target(TARGET, agent.clone());
-    let service = Service::new(builder.ecs_container("shop", "0123456789abcdef", "web", agent));
+    let builder = builder.ecs_container("shop", "0123456789abcdef", "web", agent);
+    // What a thread needs of its stack shows in TLS only, as on AWS.
+    let service = Service::new(if name == "poor" { builder.tls() } else { builder });
     let output = end(service.spawn(&program, way, &[]));
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{name}: {}\n{text}", output.status);
