@@ -30,12 +30,12 @@ except ImportError:
 NAME = "ssmmessages.eu-west-1.amazonaws.com"
 ROUNDS = 7
 BLOCK = 4_000_000
-"""What aws-ssm-bridge receives without a loss, in bytes; the rate counts from the first to the last of them."""
+"""Bytes that both receive; the rate counts from the first to the last of them that come."""
 LARGE = 100_000_000
 ECHOES = 300
 BRIDGE_ECHOES = 100
 ATTEMPTS = 20
-"""How often a terminal of aws-ssm-bridge is started until one is heard of."""
+"""How often a session of aws-ssm-bridge is started until one is heard of: it may listen too late, and wait for ever."""
 PATIENCE = 3
 """Seconds without a byte after which aws-ssm-bridge is taken to have stopped."""
 PART_SECONDS = 300
@@ -108,7 +108,16 @@ async def async_rate(client: ssmwire.aio.Client, size: int) -> float:
 
 
 async def bridge_rate(manager: Any, size: int) -> tuple[float, int]:
-    """Return bytes in a second that aws-ssm-bridge received, and how many it lost, which it may wait for for ever."""
+    """Return bytes in a second that aws-ssm-bridge received, and how many it lost, in a run of which it heard."""
+    for _ in range(ATTEMPTS):
+        rate, received = await bridge_run(manager, size)
+        if rate > 0:
+            return rate, size - received
+    raise TimeoutError("aws-ssm-bridge hears nothing of its commands")
+
+
+async def bridge_run(manager: Any, size: int) -> tuple[float, int]:
+    """Return bytes in a second that aws-ssm-bridge received, and how many; it may wait for ever for those it lost."""
     parameters = {"command": [f"head -c {size} /dev/zero"], "separateOutputStream": ["true"]}
     session = await manager.start_session("local", document_name=DOCUMENT, parameters=parameters)
     total, start, last = 0, 0.0, 0.0
@@ -133,7 +142,7 @@ async def bridge_rate(manager: Any, size: int) -> tuple[float, int]:
         await receiving
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(session.terminate(), PATIENCE)
-    return total / (last - start) if last > start else 0.0, size - total
+    return total / (last - start) if last > start else 0.0, total
 
 
 def median_of(times: list[float]) -> float:
@@ -180,7 +189,6 @@ async def bridge_terminal(manager: Any) -> tuple[Any, Any]:
     for _ in range(ATTEMPTS):
         session = await manager.start_session("local", document_name="AWS-StartInteractiveCommand", parameters=command)
         output, seen = session.output(), b""
-        # It may listen too late for the first output, and would wait for ever.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 while not seen.endswith(b"ready"):
