@@ -182,7 +182,7 @@ async fn perform(line: CommandLine, script: Option<PathBuf>) -> Result<Exit, Hal
 /// Opens the service, does the work, and closes the service in whatever way the work ended.
 ///
 /// A signal ends the work, which decides when: its streams are let go and the terminal is restored before the sessions
-/// are closed. A second signal ends the closing.
+/// are closed.
 async fn with_service(
     options: &ServiceOptions,
     signals: &mut Signals,
@@ -190,10 +190,7 @@ async fn with_service(
 ) -> Result<Exit, Halt> {
     let service = signals.during(async { Ok(Service::open(options).await?) }).await?;
     let outcome = work(service.client(), signals).await;
-    tokio::select! {
-        () = service.close() => {}
-        _ = signals.next() => {}
-    }
+    signals.while_closing(service.close()).await;
     outcome
 }
 

@@ -51,11 +51,7 @@ pub(crate) async fn serve(arguments: &[OsString], signals: &mut Signals) -> Resu
     let outcome = match signals.during(async { Ok(client(&handover).await?) }).await {
         Ok(client) => {
             let outcome = carry(&client, handover, &stdout, signals).await;
-            // A second signal ends the closing.
-            tokio::select! {
-                () = client.close() => {}
-                _ = signals.next() => {}
-            }
+            signals.while_closing(client.close()).await;
             outcome
         }
         Err(halt) => Err(halt),

@@ -13,6 +13,8 @@ pub(crate) struct Signals {
     interrupt: Signal,
     quit: Signal,
     terminate: Signal,
+    /// Whether one has ended the program's work.
+    has_ended_work: bool,
 }
 
 impl Signals {
@@ -23,6 +25,7 @@ impl Signals {
             interrupt: listen(SignalKind::interrupt())?,
             quit: listen(SignalKind::quit())?,
             terminate: listen(SignalKind::terminate())?,
+            has_ended_work: false,
         })
     }
 
@@ -30,17 +33,45 @@ impl Signals {
     pub(crate) async fn during<T>(&mut self, work: impl Future<Output = Result<T, Halt>>) -> Result<T, Halt> {
         tokio::select! {
             outcome = work => outcome,
-            number = self.next() => Err(Halt::Signalled(number)),
+            number = self.receive() => Err(self.end_work(number)),
         }
     }
 
-    /// Waits for the next signal and returns its number.
+    /// Waits for the next signal, which ends the program's work, and returns its number.
     pub(crate) async fn next(&mut self) -> u8 {
+        let number = self.receive().await;
+        self.end_work(number);
+        number
+    }
+
+    /// Lets signal `number`, one that was received, end the program's work.
+    pub(crate) fn end_work(&mut self, number: u8) -> Halt {
+        self.has_ended_work = true;
+        Halt::Signalled(number)
+    }
+
+    /// Waits for the next signal and returns its number, whatever it may be for.
+    pub(crate) async fn receive(&mut self) -> u8 {
         tokio::select! {
             _ = self.hangup.recv() => 1,
             _ = self.interrupt.recv() => 2,
             _ = self.quit.recv() => 3,
             _ = self.terminate.recv() => 15,
+        }
+    }
+
+    /// Closes what is open, at which only the second of all signals hurries the program. The first may come when the
+    /// work has ended by itself: OpenSSH sends its ProxyCommand one after every connection, be it needed or not.
+    pub(crate) async fn while_closing(&mut self, closing: impl Future<Output = ()>) {
+        let second = async {
+            if !self.has_ended_work {
+                self.next().await;
+            }
+            self.receive().await
+        };
+        tokio::select! {
+            () = closing => {}
+            _ = second => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
@@ -14,13 +14,13 @@ use tokio::time::Timeout;
 use crate::aws::{Aws, AwsOptions, ControlPlane, Supplied};
 use crate::command::{Command, CommandBuilder};
 use crate::forward::ForwardBuilder;
+use crate::live::Live;
 use crate::net::{Net, TlsOptions};
 use crate::port::{DialBuilder, Lanes, Remote};
 use crate::proto::Config;
 use crate::run::RunBuilder;
 use crate::runtime::{self, Home};
 use crate::session::{self, Session};
-use crate::shared::Shared;
 use crate::shell::ShellBuilder;
 use crate::{
     ConnectionStatus, Credentials, EcsExec, Endpoints, Error, Kind, Phase, Result, StartSession, StartSessionResponse,
@@ -56,8 +56,7 @@ pub(crate) struct Core {
     pub(crate) unread_max: usize,
     region: String,
     home: Home,
-    /// The live sessions, for [`Client::close`]. Ended ones are let go whenever one is added.
-    sessions: Mutex<Vec<Weak<Shared>>>,
+    pub(crate) live: Arc<Live>,
     /// What [`Client::dial`] shares.
     lanes: Lanes,
 }
@@ -141,8 +140,7 @@ impl Client {
             let config = session::config(&core, &response.session_id, target.as_deref());
             Ok(Session::begin(core, response, config))
         };
-        // In a task of its own, for the reason that `start` has one.
-        joined(self.0.runtime.spawn(start).await)
+        self.begin(start).await
     }
 
     /// Opens a shell.
@@ -233,28 +231,19 @@ impl Client {
         .await
     }
 
-    /// Ends all sessions of this client on the service, within [`Timeouts::close`]. After a fork the child leaves the
-    /// parent's sessions alone.
+    /// Ends all sessions of this client on the service, within [`Timeouts::close`]; also those that are being started,
+    /// if the service answers in that time. After a fork the child leaves the parent's sessions alone.
     pub async fn close(&self) {
         if self.0.home.check().is_err() {
             return;
         }
-        let sessions: Vec<_> = {
-            let sessions = self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-            sessions.iter().filter_map(Weak::upgrade).collect()
-        };
-        for session in &sessions {
-            session.request_close(self.0.timeouts.close);
-        }
-        for session in sessions {
-            session.wait_for(|_, progress| progress.has_ended.then_some(())).await;
-        }
+        self.0.live.close(self.0.timeouts.close, &self.0.runtime).await;
     }
 
     /// Starts a session with a connection that `configure` has adapted.
     ///
-    /// In a task of its own: if the caller stops waiting, the answer is still heard, and ends the session that the
-    /// service has started. Nobody else would.
+    /// If the caller stops waiting, the answer is still heard, and ends the session that the service has started.
+    /// Nobody else would.
     pub(crate) async fn start(
         &self,
         request: StartSession,
@@ -268,6 +257,17 @@ impl Client {
             let mut config = session::config(&core, &response.session_id, Some(&target));
             configure(&mut config);
             Ok(Session::begin(core, response, config))
+        };
+        self.begin(start).await
+    }
+
+    /// Starts a session in a task of its own, which [`Client::close`] waits for.
+    async fn begin(&self, start: impl Future<Output = Result<Session>> + Send + 'static) -> Result<Session> {
+        let starting = self.0.live.start();
+        let start = async move {
+            let session = start.await;
+            drop(starting);
+            session
         };
         joined(self.0.runtime.spawn(start).await)
     }
@@ -319,13 +319,6 @@ impl Core {
     /// Returns what the sessions' drivers ask of AWS.
     pub(crate) fn control(&self) -> Arc<dyn ControlPlane> {
         self.aws.clone()
-    }
-
-    /// Remembers a session, so that the client can close it.
-    pub(crate) fn adopt(&self, session: &Arc<Shared>) {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.retain(|session| session.upgrade().is_some_and(|session| !session.has_ended()));
-        sessions.push(Arc::downgrade(session));
     }
 }
 
@@ -498,7 +491,7 @@ impl ClientBuilder {
             timeouts,
             unread_max,
             home: Home::here(),
-            sessions: Mutex::new(Vec::new()),
+            live: Arc::default(),
             lanes: Lanes::default(),
         })))
     }

@@ -137,7 +137,8 @@ impl Driver {
 
     /// There is no websocket, and a handle wants the session closed.
     async fn terminated(&self) -> Result<()> {
-        self.terminate(self.timeouts.close).await;
+        let deadline = self.shared.closing().await;
+        self.terminate(deadline.saturating_duration_since(clock::now())).await;
         Err(Error::new(Kind::Cancelled, "the session was closed"))
     }
 
@@ -233,7 +234,7 @@ impl Driver {
     async fn unless_closing<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             done = work => Some(done),
-            () = self.shared.closing() => None,
+            _ = self.shared.closing() => None,
         }
     }
 }

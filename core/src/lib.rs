@@ -43,6 +43,8 @@ mod forward;
 #[cfg(feature = "net")]
 mod join;
 #[cfg(feature = "net")]
+mod live;
+#[cfg(feature = "net")]
 mod net;
 mod options;
 #[cfg(feature = "net")]

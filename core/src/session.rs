@@ -74,7 +74,7 @@ impl Session {
             stream_url,
             attempts: None,
         };
-        core.adopt(&shared);
+        core.live.adopt(&shared);
         core.runtime.spawn(driver.run(token));
         Self(Arc::new(Handle { shared, core, lingers: AtomicBool::new(false) }))
     }

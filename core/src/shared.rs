@@ -306,9 +306,9 @@ impl Shared {
         self.changed.notify_waiters();
     }
 
-    /// Waits until a handle wants the session closed.
-    pub(crate) async fn closing(&self) {
-        self.wait_for(|_, progress| progress.is_closing.then_some(())).await;
+    /// Waits until a handle wants the session closed, and returns by when.
+    pub(crate) async fn closing(&self) -> Instant {
+        self.wait_for(|_, progress| progress.closing).await
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -324,7 +324,7 @@ impl Shared {
             {
                 let mut state = self.lock();
                 let State { connection, events, has_ended, closing, .. } = &mut *state;
-                let mut progress = Progress { events, has_ended: *has_ended, is_closing: closing.is_some() };
+                let mut progress = Progress { events, has_ended: *has_ended, closing: *closing };
                 if let Some(answer) = question(connection, &mut progress) {
                     return answer;
                 }
@@ -400,5 +400,6 @@ impl State {
 pub(crate) struct Progress<'a> {
     pub(crate) events: &'a mut VecDeque<Event>,
     pub(crate) has_ended: bool,
-    pub(crate) is_closing: bool,
+    /// By when a handle wants the session closed, if one does.
+    pub(crate) closing: Option<Instant>,
 }

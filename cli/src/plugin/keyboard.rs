@@ -62,10 +62,10 @@ pub(super) async fn send_signals(signals: &mut Signals, stream: &ByteStream) -> 
     let mut keys = Vec::new();
     loop {
         let key = tokio::select! {
-            number = signals.next() => match number {
+            number = signals.receive() => match number {
                 2 => INTERRUPT,
                 3 => QUIT,
-                number => return Err(Halt::Signalled(number)),
+                number => return Err(signals.end_work(number)),
             },
             _ = suspended.recv() => SUSPEND,
             written = stream.write(&keys), if !keys.is_empty() => {

@@ -5,10 +5,10 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use ssmwire_emulator::{Emulator, Scope};
+use ssmwire_emulator::{Direction, Disturbance, Emulator, Scope};
 
 use super::far_end::{echo, exchange, flood, listen, noise, refusing};
 use super::program::{program, run, run_with_input, send, text};
@@ -197,4 +197,24 @@ fn a_signal_ends_a_dialled_connection_and_its_session() {
         assert_eq!(child.wait().expect("ended").code(), Some(code));
         service.expect_that_nothing_runs();
     }
+}
+
+#[test]
+fn a_signal_that_comes_when_a_dialled_connection_has_ended_leaves_no_session_behind() {
+    let service = Service::start(Emulator::builder());
+    let late = Disturbance { delay: 1.0, delay_by: Duration::from_secs(1), ..Disturbance::default() };
+    let mut command = service.client(&["dial", "local", &listen(echo).to_string()]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
+    let (mut stdin, mut stdout) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+    let mut answer = [0; 4];
+    stdin.write_all(b"what").and_then(|()| stdout.read_exact(&mut answer)).expect("it is sent back");
+    service.emulator.faults().disturb(Scope::All, Direction::ToAgent, late);
+    stdin.write_all(b"bye\n").and_then(|()| stdout.read_exact(&mut answer)).expect("it is sent back");
+    assert_eq!(&answer, b"bye\n");
+    // OpenSSH does that to its ProxyCommand when it ends a connection itself. Here the far end has done so, and for a
+    // second all that the program waits for is that its last words are acknowledged.
+    std::thread::sleep(Duration::from_millis(200));
+    send(&child, Signal::HUP);
+    assert_eq!(child.wait().expect("ended").code(), Some(0));
+    service.expect_that_nothing_runs();
 }

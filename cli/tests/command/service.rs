@@ -58,11 +58,21 @@ impl Service {
 
     /// Waits until the end of a session was asked for.
     pub(crate) fn expect_that_closing_begins(&self) {
+        self.expect_another("TerminateSession", 0);
+    }
+
+    /// Waits until an operation was called more than so many times.
+    pub(crate) fn expect_another(&self, operation: &str, calls: u64) {
         let deadline = Instant::now() + PATIENCE;
-        while !self.emulator.requests().contains_key("TerminateSession") {
-            assert!(Instant::now() < deadline, "the session is not closed");
+        while self.calls(operation) <= calls {
+            assert!(Instant::now() < deadline, "{operation} is not called");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Returns how many times an operation was called.
+    pub(crate) fn calls(&self, operation: &str) -> u64 {
+        self.emulator.requests().get(operation).copied().unwrap_or_default()
     }
 
     /// Waits until there was a session and all are over, which they are on their own: no idle timeout is that short.
@@ -114,6 +124,26 @@ fn whatever_ends_the_program_ends_its_session_first() {
     let output = service.client(&["run", "--timeout", "2", "local", "--", "sleep", "100"]).output().expect("ended");
     assert_eq!(output.status.code(), Some(255));
     service.expect_that_nothing_runs();
+}
+
+#[test]
+fn a_signal_while_a_session_is_being_started_ends_that_session() {
+    let service = Service::start(Emulator::builder());
+    service.emulator.faults().delay_answers("StartSession", Duration::from_secs(1));
+    for (arguments, signal) in [
+        (["shell", "local", "--reason", "x"], Signal::TERM),
+        (["dial", "local", "22", "--reason=x"], Signal::HUP),
+        (["run", "local", "--", "true"], Signal::INT),
+    ] {
+        let before = service.calls("StartSession");
+        let child = service.client(&arguments).spawn().expect("the program starts");
+        service.expect_another("StartSession", before);
+        send(&child, signal);
+        let output = child.wait_with_output().expect("ended");
+        assert_eq!(output.status.code(), Some(128 + signal.as_raw()));
+        assert_eq!(service.emulator.sessions().len() as u64, before + 1, "the service has started it");
+        service.expect_that_nothing_runs();
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::fixture::{
     until_all_ended,
 };
 use ssmwire::{ByteStream, Client, Command, Kind, Session, Size, StartSession};
-use ssmwire_emulator::{Emulator, Scope, programs};
+use ssmwire_emulator::{Emulator, Scope, SessionStatus, programs};
 
 /// Numbers that look random and are the same each time.
 struct Chance(u64);
@@ -147,6 +147,18 @@ async fn a_start_that_is_dropped_while_the_service_thinks_leaves_no_session() {
     }
     until("the session is started", || emulator.sessions().len() == 1).await;
     until_all_ended(&emulator).await;
+}
+
+#[tokio::test]
+async fn closing_a_client_waits_for_a_start_that_nobody_else_waits_for() {
+    let emulator = emulator().await;
+    let client = client(&emulator).await;
+    emulator.faults().delay_answers("StartSession", Duration::from_millis(500));
+    let start = tokio::time::timeout(Duration::from_millis(100), client.start_session(StartSession::new(TARGET)));
+    start.await.expect_err("the service thinks");
+    soon(client.close()).await;
+    let states: Vec<_> = emulator.sessions().iter().map(|session| session.status).collect();
+    assert_eq!(states, [SessionStatus::Terminated], "it has been started, and is over");
 }
 
 async fn collect(stream: ByteStream) -> Vec<u8> {
