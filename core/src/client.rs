@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::task::JoinError;
 use tokio::time::Timeout;
@@ -140,7 +142,7 @@ impl Client {
             let config = session::config(&core, &response.session_id, target.as_deref());
             Ok(Session::begin(core, response, config))
         };
-        self.begin(start).await
+        self.begin(start.boxed()).await
     }
 
     /// Opens a shell.
@@ -258,18 +260,13 @@ impl Client {
             configure(&mut config);
             Ok(Session::begin(core, response, config))
         };
-        self.begin(start).await
+        self.begin(start.boxed()).await
     }
 
     /// Starts a session in a task of its own, which [`Client::close`] waits for.
-    async fn begin(&self, start: impl Future<Output = Result<Session>> + Send + 'static) -> Result<Session> {
+    async fn begin(&self, start: BoxFuture<'static, Result<Session>>) -> Result<Session> {
         let starting = self.0.live.start();
-        let start = async move {
-            let session = start.await;
-            drop(starting);
-            session
-        };
-        joined(self.0.runtime.spawn(start).await)
+        joined(self.0.runtime.spawn(start.inspect(move |_| drop(starting))).await)
     }
 
     pub(crate) fn lanes(&self) -> &Lanes {
