@@ -116,6 +116,9 @@ impl EmulatorBuilder {
 
     /// Adds a container of an ECS task, for ECS ExecuteCommand. It is a managed node, too, whose id
     /// [`ecs_target`](crate::ecs_target) returns. `cluster`, `task` and `container` are names, not ARNs.
+    ///
+    /// Its agent starts commands without a shell, as agents in containers do (PROTOCOL §10.3): pipes and variables
+    /// need `sh -c '…'`.
     #[must_use]
     pub fn ecs_container(
         mut self,
@@ -160,9 +163,9 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Sets how long a session may go without input from its client; by default 20 minutes.
+    /// Sets how long a session may go without data of its stream; by default 20 minutes (PROTOCOL §11.10).
     ///
-    /// Keystrokes, sizes and other stream messages count; output, acknowledges and pings don't.
+    /// Keystrokes, sizes, output and other stream messages count, in either direction; acknowledges and pings don't.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use ssmwire::proto::payload::ChannelClosed;
 use ssmwire::proto::{Frame, MessageId, MessageType};
 
+use crate::any_case::member;
 use crate::channel::{TaskComplete, TaskStatus};
 use crate::date::unix_ms;
 
@@ -143,12 +144,6 @@ pub(crate) fn channel_closed(id: MessageId, target: &str, session_id: &str) -> B
 /// Returns a message of a control channel.
 pub(crate) fn message(id: MessageId, kind: MessageType, payload: Bytes) -> Bytes {
     Frame { id, created_ms: unix_ms(), ..Frame::new(kind, payload) }.encode()
-}
-
-/// Finds a member in any case, as Go's decoder does.
-pub(crate) fn member<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
-    let object = value.as_object()?;
-    object.get(key).or_else(|| object.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value))
 }
 
 #[cfg(test)]

@@ -38,15 +38,6 @@ pub(crate) struct FilledDocument {
     pub(crate) inputs: Map<String, Value>,
 }
 
-/// Why a document can't be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum DocumentError {
-    /// There is no such document.
-    Unknown(String),
-    /// It does not take these parameters.
-    Parameters(String),
-}
-
 impl FilledDocument {
     /// Returns the session that an agent runs for it.
     pub(crate) fn spec(self, session_id: String, target: String, agent: AgentProfile, seed: u64) -> SessionSpec {
@@ -73,13 +64,14 @@ impl Documents {
         Ok(())
     }
 
-    /// Returns a document with these parameters filled in, and the defaults for the others.
+    /// Returns a document with these parameters filled in, and the defaults for the others. An error says that there
+    /// is no such document, or which parameter it does not take.
     pub(crate) fn fill(
         &self,
         name: &str,
         parameters: &BTreeMap<String, Vec<String>>,
-    ) -> Result<FilledDocument, DocumentError> {
-        let unknown = || DocumentError::Unknown(format!("Document with name {name} does not exist."));
+    ) -> Result<FilledDocument, String> {
+        let unknown = || format!("Document with name {name} does not exist.");
         self.0.get(name).ok_or_else(unknown)?.fill(name, parameters)
     }
 }
@@ -160,20 +152,19 @@ impl Document {
         FilledDocument { content, parameters: values, session_type, properties, inputs }
     }
 
-    fn fill(&self, name: &str, given: &BTreeMap<String, Vec<String>>) -> Result<FilledDocument, DocumentError> {
-        let refuse = |problem: String| DocumentError::Parameters(problem);
+    fn fill(&self, name: &str, given: &BTreeMap<String, Vec<String>>) -> Result<FilledDocument, String> {
         if let Some(unknown) = given.keys().find(|key| !self.parameters.contains_key(*key)) {
-            return Err(refuse(format!("Parameter \"{unknown}\" is not defined in document {name}.")));
+            return Err(format!("Parameter \"{unknown}\" is not defined in document {name}."));
         }
         let mut values = Map::new();
         for (key, parameter) in &self.parameters {
             let value = match (given.get(key), &parameter.default) {
                 (Some(items), _) => {
-                    parameter.check(items).map_err(|problem| refuse(format!("Parameter \"{key}\" {problem}.")))?
+                    parameter.check(items).map_err(|problem| format!("Parameter \"{key}\" {problem}."))?
                 }
                 (None, Some(default)) => default.clone(),
                 (None, None) => {
-                    return Err(refuse(format!("Parameter \"{key}\" is required by document {name} and missing.")));
+                    return Err(format!("Parameter \"{key}\" is required by document {name} and missing."));
                 }
             };
             values.insert(key.clone(), value);
@@ -225,7 +216,7 @@ mod tests {
 
     use super::*;
 
-    fn fill(name: &str, parameters: &[(&str, &[&str])]) -> Result<FilledDocument, DocumentError> {
+    fn fill(name: &str, parameters: &[(&str, &[&str])]) -> Result<FilledDocument, String> {
         let owned = parameters
             .iter()
             .map(|(key, items)| ((*key).to_owned(), items.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>()));
@@ -233,10 +224,7 @@ mod tests {
     }
 
     fn problem(name: &str, parameters: &[(&str, &[&str])]) -> String {
-        match fill(name, parameters) {
-            Err(DocumentError::Parameters(problem) | DocumentError::Unknown(problem)) => problem,
-            Ok(filled) => panic!("filled: {filled:?}"),
-        }
+        fill(name, parameters).expect_err("it is refused")
     }
 
     #[test]

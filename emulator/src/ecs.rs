@@ -5,7 +5,7 @@
 use std::fmt;
 
 /// How the ids of containers as managed nodes begin.
-pub(crate) const PREFIX: &str = "ecs:";
+const PREFIX: &str = "ecs:";
 
 /// All containers of an emulator.
 #[derive(Debug)]
@@ -26,6 +26,11 @@ pub(crate) struct Container {
 /// Returns the id of a container as a managed node: `ecs:<cluster>_<task>_<runtime id>`.
 pub fn target(cluster: &str, task: &str, container: &str) -> String {
     format!("{PREFIX}{cluster}_{task}_{}", runtime_id(task, container))
+}
+
+/// Returns whether a managed node is a container, by its id. Its agent is in container mode (PROTOCOL §11.11).
+pub(crate) fn is_container(target: &str) -> bool {
+    target.starts_with(PREFIX)
 }
 
 impl Containers {

@@ -142,7 +142,7 @@ impl Emulator {
     /// Must be called within the tokio runtime.
     ///
     /// # Errors
-    /// What the API would answer, with its code: `TargetNotConnected`, `InvalidDocument`, `InvalidParameters`.
+    /// What the API would answer, with its code: `TargetNotConnected`, `InvalidDocument`.
     pub fn start_session(&self, request: &StartSession) -> Result<StartSessionResponse> {
         let document = request.document_name.as_deref().unwrap_or(DEFAULT_DOCUMENT);
         let reason = request.reason.as_deref();

@@ -21,6 +21,7 @@
 //! Things go wrong on demand, see [`Faults`].
 
 pub mod agent;
+mod any_case;
 mod api;
 mod builder;
 pub mod channel;

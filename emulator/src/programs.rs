@@ -9,6 +9,9 @@ mod port;
 mod process;
 mod pump;
 mod terminal;
+mod words;
+
+use std::fmt;
 
 use bytes::Bytes;
 use ssmwire::proto::PayloadType;
@@ -16,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::agent::{CommandProperties, Input, SessionType};
 use crate::channel::{SessionSpec, TaskComplete, TaskStatus};
+use crate::ecs;
 pub use builtin::chargen;
 
 /// How many inputs, and how many pieces of output, may wait between a program and its session.
@@ -90,8 +94,16 @@ pub(crate) async fn run(spec: SessionSpec, client_version: String, ends: Ends) -
             Ending::refused(format!("Commands cannot be empty for session type {}", spec.session_type))
         }
         Some(SessionType::InteractiveCommands) => {
-            let line = vec!["sh".to_owned(), "-c".to_owned(), properties.commands];
-            terminal::run(line, is_faithful, ends).await
+            // An agent in container mode, which is how ECS runs it, counts on no shell (PROTOCOL §10.3).
+            let line = if ecs::is_container(&spec.target) {
+                words::split(&properties.commands)
+            } else {
+                Ok(vec!["sh".to_owned(), "-c".to_owned(), properties.commands])
+            };
+            match line {
+                Ok(line) => terminal::run(line, is_faithful, ends).await,
+                Err(problem) => terminal::not_started(problem, is_faithful).await,
+            }
         }
         Some(SessionType::NonInteractiveCommands) => command::run(properties, is_faithful, ends).await,
         Some(SessionType::Port) => port::run(&spec.properties, &client_version, &spec.agent, ends).await,
@@ -104,6 +116,10 @@ fn unsupported(session_type: &str) -> String {
         "Plugin with name {session_type} is not supported by this version of ssm agent, please update to latest \
          version. Step name: {session_type}"
     )
+}
+
+fn not_startable(problem: impl fmt::Display) -> String {
+    format!("Unable to start command: {problem}\n")
 }
 
 fn failed(output: String) -> TaskComplete {

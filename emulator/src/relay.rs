@@ -65,7 +65,7 @@ pub(crate) enum Command {
 /// How long a session may last.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Limits {
-    /// Without input from the client.
+    /// Without data of its stream, in either direction (PROTOCOL §11.10).
     pub(crate) idle: Option<Duration>,
     /// In all.
     pub(crate) total: Option<Duration>,
@@ -88,7 +88,7 @@ pub(crate) struct Relay {
     ids: Ids,
     limits: Limits,
     started: Instant,
-    last_input: Instant,
+    last_activity: Instant,
     /// Bytes since the last cut, and the cuts that are left of the plan that stands.
     relayed_bytes: u64,
     cuts_left: u32,
@@ -132,7 +132,7 @@ impl Relay {
             to_client: Link::new(ids.number()),
             client: ClientEnd::default(),
             started: now,
-            last_input: now,
+            last_activity: now,
             relayed_bytes: 0,
             cuts_left: 0,
             session_id,
@@ -187,6 +187,9 @@ impl Relay {
             }
             Event::Agent(AgentEvent::Received) => {
                 for message in self.agent.received() {
+                    if is_stream_data(&message) {
+                        self.last_activity = now;
+                    }
                     pass_to_client(&mut self.to_client, now, message);
                 }
                 self.deliver();
@@ -194,8 +197,8 @@ impl Relay {
             Event::Agent(AgentEvent::Sent) | Event::Client(SocketEvent::Written) => {}
             Event::Client(SocketEvent::Received) => {
                 for message in self.client.received() {
-                    if has_type(&message, MessageType::InputStreamData.as_str()) {
-                        self.last_input = now;
+                    if is_stream_data(&message) {
+                        self.last_activity = now;
                     }
                     self.to_agent.handle_message(now, message);
                 }
@@ -303,7 +306,7 @@ impl Relay {
     }
 
     fn idle_end(&self) -> Option<Instant> {
-        self.limits.idle.and_then(|idle| self.last_input.checked_add(idle))
+        self.limits.idle.and_then(|idle| self.last_activity.checked_add(idle))
     }
 
     fn total_end(&self) -> Option<Instant> {
@@ -373,6 +376,12 @@ fn pass_to_client(to_client: &mut Link, now: Instant, message: Bytes) {
     if !has_type(&message, MessageType::AgentSessionState.as_str()) {
         to_client.handle_message(now, message);
     }
+}
+
+/// Returns whether a message is data of the session's stream, which is what keeps the session from being idle
+/// (PROTOCOL §11.10).
+fn is_stream_data(message: &[u8]) -> bool {
+    [MessageType::InputStreamData, MessageType::OutputStreamData].iter().any(|kind| has_type(message, kind.as_str()))
 }
 
 async fn sleep_until_some(deadline: Option<Instant>) {

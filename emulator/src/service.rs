@@ -25,7 +25,7 @@ pub(crate) struct Settings {
     pub(crate) region: String,
     /// The credentials that requests are signed with.
     pub(crate) credentials: Credentials,
-    /// How long a session may go without input.
+    /// How long a session may go without data of its stream.
     pub(crate) idle_timeout: Option<Duration>,
     /// How long a session may last in all.
     pub(crate) max_duration: Option<Duration>,

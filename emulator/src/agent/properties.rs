@@ -1,7 +1,11 @@
 //! Session types, and what a document's properties ask of a command or a port (PROTOCOL §9.1, §9.3, §10.5).
+//!
+//! Keys are read in any case, as the official agent reads them.
 
 use serde_json::Value;
 use ssmwire::proto::version;
+
+use crate::any_case::member;
 
 /// The key of this platform in the properties of a command.
 const PLATFORM: &str = if cfg!(target_os = "macos") { "macos" } else { "linux" };
@@ -48,10 +52,10 @@ pub(crate) struct CommandProperties {
 impl CommandProperties {
     /// Reads this platform's part of the properties, as an agent of `version` understands it; what is absent is empty.
     pub(crate) fn parse(properties: &Value, version: &str) -> Self {
-        let own = &properties[PLATFORM];
-        let text = |key: &str| own[key].as_str().unwrap_or_default().to_owned();
-        let separates = &own["separateOutputStream"];
-        let is_asked = separates.as_bool().unwrap_or_else(|| separates.as_str() == Some("true"));
+        let own = |key: &str| member(member(properties, PLATFORM)?, key);
+        let text = |key: &str| own(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let separates = own("separateOutputStream");
+        let is_asked = separates.is_some_and(|asked| asked.as_bool().unwrap_or(asked.as_str() == Some("true")));
         Self {
             commands: text("commands"),
             separates_output: is_asked && version::is_newer(version, version::AGENT_SEPARATE_OUTPUT_AFTER),
@@ -84,10 +88,10 @@ impl PortProperties {
         if !properties.is_object() && !properties.is_null() {
             return Err(mismatch(properties, "value of type port.PortParameters"));
         }
-        let text = |key: &str| match &properties[key] {
-            Value::Null => Ok(String::new()),
-            Value::String(text) => Ok(text.clone()),
-            other => Err(mismatch(other, &format!("struct field PortParameters.{key} of type string"))),
+        let text = |key: &str| match member(properties, key) {
+            None | Some(Value::Null) => Ok(String::new()),
+            Some(Value::String(text)) => Ok(text.clone()),
+            Some(other) => Err(mismatch(other, &format!("struct field PortParameters.{key} of type string"))),
         };
         let port = text("portNumber")?;
         let read = Self { port, host: text("host")?, is_local_forwarding: text("type")? == "LocalPortForwarding" };
@@ -157,6 +161,20 @@ mod tests {
         let all = json!({ "portNumber": "80", "host": "db", "type": "LocalPortForwarding", "localPortNumber": "0" });
         let all = PortProperties::parse(&all).expect("they are good");
         assert_eq!((all.host.as_str(), all.is_local_forwarding), ("db", true));
+    }
+
+    #[test]
+    fn keys_are_read_in_any_case() {
+        let port = PortProperties::parse(&json!({ "PortNumber": "80", "HOST": "db", "Type": "LocalPortForwarding" }));
+        let expected = PortProperties { port: "80".to_owned(), host: "db".to_owned(), is_local_forwarding: true };
+        assert_eq!(port, Ok(expected));
+        let number = PortProperties::parse(&json!({ "PORTNUMBER": 80 })).expect_err("it is no text");
+        assert!(number.ends_with("struct field PortParameters.portNumber of type string"), "{number}");
+
+        let own = json!({ "Commands": "id", "SeparateOutputStream": true, "stdoutSeparatorPrefix": "OUT:" });
+        let command = CommandProperties::parse(&json!({ (PLATFORM.to_uppercase()): own }), "3.3.987.0");
+        assert_eq!((command.commands.as_str(), command.stdout_prefix.as_str()), ("id", "OUT:"));
+        assert!(command.separates_output);
     }
 
     #[test]

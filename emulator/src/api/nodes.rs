@@ -41,7 +41,7 @@ pub(super) fn describe(call: &Call<'_>) -> Result<Value, ApiError> {
     let filters = old.chain(new).collect::<Result<Vec<_>, _>>()?;
     let nodes = call.service.targets.list();
     // Containers of ECS are targets, but no managed instances.
-    let nodes = nodes.iter().filter(|(id, _)| !id.starts_with(ecs::PREFIX));
+    let nodes = nodes.iter().filter(|(id, _)| !ecs::is_container(id));
     let nodes: Vec<_> = nodes.map(|(id, target)| entry(id, target)).collect();
     let nodes: Vec<_> = nodes.iter().filter(|node| filters.iter().all(|filter| filter.admits(node))).collect();
     let page: Vec<_> = nodes.iter().skip(from).take(count).collect();

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{ApiError, Call, input::violation};
 use crate::control_messages::InteractiveShell;
-use crate::documents::{DEFAULT_DOCUMENT, DocumentError, FilledDocument};
+use crate::documents::{DEFAULT_DOCUMENT, FilledDocument};
 use crate::hosting::session::{ARRIVALS_MAX, RemoteSession};
 use crate::kms::ACCOUNT;
 use crate::relay::{AgentEnd, Limits, ORDERS_MAX, Relay};
@@ -125,10 +125,8 @@ fn fill(service: &Service, name: &str, parameters: &BTreeMap<String, Vec<String>
     if is_hidden {
         return Err(ApiError::new("InvalidDocument", format!("Document with name {name} does not exist.")));
     }
-    service.documents.fill(name, parameters).map_err(|error| match error {
-        DocumentError::Unknown(message) => ApiError::new("InvalidDocument", message),
-        DocumentError::Parameters(message) => ApiError::new("InvalidParameters", message),
-    })
+    // One code for documents that there aren't and for parameters that they don't take (PROTOCOL §1.2, §11.12).
+    service.documents.fill(name, parameters).map_err(|problem| ApiError::new("InvalidDocument", problem))
 }
 
 /// Returns the limits of a document's own inputs, in minutes, else the emulator's (PROTOCOL §11.10).

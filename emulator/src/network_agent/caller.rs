@@ -16,7 +16,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config, tungstenite};
 use uuid::Uuid;
 
 use super::dial::Endpoint;
-use crate::control_messages::member;
+use crate::any_case::member;
 use crate::date::format_date;
 use crate::sigv4::{Credentials, Signed};
 use crate::socket::MESSAGE_BYTES_MAX;

@@ -18,9 +18,9 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use super::process::{ProcessTree, environment};
+use super::process::{ProcessTree, environment, start_error};
 use super::pump::Pump;
-use super::{Chunk, Ending, Ends, failed};
+use super::{Chunk, Ending, Ends, failed, not_startable, words};
 use crate::agent::{CommandProperties, Input};
 
 /// The longest prefix of separated output.
@@ -46,13 +46,15 @@ pub(super) async fn run(properties: CommandProperties, is_faithful: bool, ends: 
             return Ending::refused(format!("invalid {name} {prefix}"));
         }
     }
-    let Some(arguments) = shlex::split(&properties.commands).filter(|arguments| !arguments.is_empty()) else {
-        if is_faithful {
-            sleep(FAITHFUL_FAILURE).await;
+    let arguments = match words::split(&properties.commands) {
+        Ok(arguments) => arguments,
+        Err(problem) => {
+            if is_faithful {
+                sleep(FAITHFUL_FAILURE).await;
+            }
+            tell(&ends, is_faithful, &not_startable(problem)).await;
+            return broken(problem);
         }
-        let problem = "EOF found when expecting closing quote";
-        tell(&ends, is_faithful, &not_startable(problem)).await;
-        return broken(problem);
     };
     let outcome = if properties.separates_output {
         separated(&arguments, &properties, is_faithful, ends).await
@@ -176,10 +178,6 @@ fn broken(problem: impl fmt::Display) -> Ending {
     Ending::Complete { completion: failed(not_startable(problem)), announces: true }
 }
 
-fn not_startable(problem: impl fmt::Display) -> String {
-    format!("Unable to start command: {problem}\n")
-}
-
 /// Sends a text of the agent's own as standard error.
 async fn tell(ends: &Ends, is_faithful: bool, text: &str) {
     if is_faithful {
@@ -191,19 +189,6 @@ async fn tell(ends: &Ends, is_faithful: bool, text: &str) {
 async fn send(output: &mpsc::Sender<Chunk>, kind: PayloadType, data: Bytes) {
     // It fails when the session is over, and then nobody is left to be told.
     let _ = output.send(Chunk { kind, data }).await;
-}
-
-/// Says why a command did not start, in the words of the official agent's platform.
-fn start_error(program: &str, error: &io::Error) -> String {
-    if error.kind() == io::ErrorKind::NotFound && !program.contains('/') {
-        return format!("exec: \"{program}\": executable file not found in $PATH");
-    }
-    let problem = match error.kind() {
-        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => error.to_string(),
-    };
-    format!("fork/exec {program}: {problem}")
 }
 
 /// Opens a file that only this process can read, and that is gone once nobody has it open.
@@ -231,12 +216,5 @@ mod tests {
         for prefix in ["a b", "é", "$", "1234567890123456789012345678901"] {
             assert!(!is_prefix(prefix), "{prefix:?}");
         }
-    }
-
-    #[test]
-    fn a_command_that_does_not_start_is_reported_in_the_official_words() {
-        let missing = io::Error::from(io::ErrorKind::NotFound);
-        assert_eq!(start_error("/no/such/bin", &missing), "fork/exec /no/such/bin: no such file or directory");
-        assert_eq!(start_error("nosuch", &missing), "exec: \"nosuch\": executable file not found in $PATH");
     }
 }

@@ -21,7 +21,7 @@ use ssmwire::proto::version;
 /// The oldest client that multiplexes.
 const MUX_FROM: &str = "1.1.70";
 /// Clients up to here keep the multiplexer alive, and expect the agent to do so.
-const NO_KEEPALIVE_AFTER: &str = "1.2.331.0";
+const CLIENT_WITHOUT_KEEPALIVE_AFTER: &str = "1.2.331.0";
 
 /// Connects the session to the port that `properties` ask for, until it ends or has to stop.
 pub(super) async fn run(properties: &Value, client_version: &str, profile: &AgentProfile, ends: Ends) -> Ending {
@@ -41,7 +41,7 @@ pub(super) async fn run(properties: &Value, client_version: &str, profile: &Agen
             return Ending::refused(format!("Forwarding to IP address {} is forbidden.", properties.host));
         }
         if is_multiplexed {
-            let keeps_alive = client_version::compare(client_version, NO_KEEPALIVE_AFTER).is_le();
+            let keeps_alive = keeps_alive(&profile.version, client_version);
             mux::run(destination, keeps_alive, profile.is_faithful, pace, ends).await
         } else {
             let reuse = if properties.is_local_forwarding { Reuse::Again } else { Reuse::Once };
@@ -52,6 +52,13 @@ pub(super) async fn run(properties: &Value, client_version: &str, profile: &Agen
         ending = session => ending,
         _ = &mut stop => ended(TaskStatus::Success),
     }
+}
+
+/// Returns whether the agent keeps the multiplexer alive (PROTOCOL §7.5): always if it is too old to do without, and
+/// otherwise for clients that are.
+fn keeps_alive(agent_version: &str, client_version: &str) -> bool {
+    !version::is_newer(agent_version, version::AGENT_WITHOUT_KEEPALIVE_AFTER)
+        || client_version::compare(client_version, CLIENT_WITHOUT_KEEPALIVE_AFTER).is_le()
 }
 
 /// Makes the ending of a port session, of which only its completion tells (PROTOCOL §11.4).

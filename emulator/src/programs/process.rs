@@ -1,4 +1,4 @@
-//! Processes: their environment, and how to end them with all that they started.
+//! Processes: their environment, why they did not start, and how to end them with all that they started.
 
 use std::fs;
 use std::io;
@@ -13,6 +13,19 @@ pub(super) fn environment() -> Vec<(&'static str, &'static str)> {
         environment.push(("LANG", "C.UTF-8"));
     }
     environment
+}
+
+/// Says why a program did not start, in the words of the official agent's platform.
+pub(super) fn start_error(program: &str, error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::NotFound && !program.contains('/') {
+        return format!("exec: \"{program}\": executable file not found in $PATH");
+    }
+    let problem = match error.kind() {
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    };
+    format!("fork/exec {program}: {problem}")
 }
 
 /// A process that leads a session or a group of its own, with all that belongs to it.
@@ -77,4 +90,16 @@ fn session(process: Pid) -> Option<Pid> {
     // The program's name comes before, in parentheses, and may contain anything; then state, parent, group, session.
     let (_, fields) = stat.rsplit_once(") ")?;
     Pid::from_raw(fields.split(' ').nth(3)?.parse().ok().filter(|id| *id > 0)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_does_not_start_is_reported_in_the_official_words() {
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        assert_eq!(start_error("/no/such/bin", &missing), "fork/exec /no/such/bin: no such file or directory");
+        assert_eq!(start_error("nosuch", &missing), "exec: \"nosuch\": executable file not found in $PATH");
+    }
 }

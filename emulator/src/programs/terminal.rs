@@ -3,16 +3,16 @@
 use std::future::pending;
 use std::time::Duration;
 
-use pty_process::{Command, OwnedWritePty, Pty, Size as PtySize};
+use pty_process::{Command, Error as PtyError, OwnedWritePty, Pty, Size as PtySize};
 use ssmwire::proto::PayloadType;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Child;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::process::{ProcessTree, environment};
+use super::process::{ProcessTree, environment, start_error};
 use super::pump::Pump;
-use super::{Ending, Ends};
+use super::{Ending, Ends, not_startable};
 use crate::agent::Input;
 
 /// The official agent's wait before a terminal's first output.
@@ -28,12 +28,7 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) async fn run(arguments: Vec<String>, is_faithful: bool, ends: Ends) -> Ending {
     let (pty, mut child, tree) = match start(&arguments) {
         Ok(started) => started,
-        Err(problem) => {
-            if is_faithful {
-                sleep(FAITHFUL_FAILURE).await;
-            }
-            return Ending::refused(format!("Unable to start command: {problem}\n"));
-        }
+        Err(problem) => return not_started(&problem, is_faithful).await,
     };
     let (reader, writer) = pty.into_split();
     let output = async {
@@ -61,11 +56,22 @@ pub(super) async fn run(arguments: Vec<String>, is_faithful: bool, ends: Ends) -
     Ending::success()
 }
 
+/// Makes the ending of a session whose program could not be started (PROTOCOL §10.3).
+pub(super) async fn not_started(problem: &str, is_faithful: bool) -> Ending {
+    if is_faithful {
+        sleep(FAITHFUL_FAILURE).await;
+    }
+    Ending::refused(not_startable(problem))
+}
+
 fn start(arguments: &[String]) -> Result<(Pty, Child, ProcessTree), String> {
     let (program, arguments) = arguments.split_first().ok_or("there is no shell")?;
     let (pty, pts) = pty_process::open().map_err(|e| e.to_string())?;
     let command = Command::new(program).args(arguments).envs(environment());
-    let child = command.spawn(pts).map_err(|e| e.to_string())?;
+    let child = command.spawn(pts).map_err(|error| match error {
+        PtyError::Io(error) => start_error(program, &error),
+        other => other.to_string(),
+    })?;
     let tree = ProcessTree::new(&child).map_err(|e| e.to_string())?;
     Ok((pty, child, tree))
 }

@@ -1,6 +1,7 @@
 //! Sessions over real channels, with a scripted client at the other end.
 
 mod blocking;
+mod containers;
 mod ports;
 mod recorded;
 mod recorded_keys;

@@ -125,7 +125,9 @@ def test_an_unknown_target_and_a_bad_document_are_named(ssm):
     status, code, message = error(
         ssm.start_session, Target="local", DocumentName="AWS-StartSSHSession", Parameters=parameters
     )
-    assert (status, code) == (400, "InvalidParameters")
+    assert (status, code) == (400, "InvalidDocument")
+    modelled = ssm.meta.service_model.operation_model("StartSession").error_shapes
+    assert code in [shape.name for shape in modelled]
     assert "portNumber" in message
 
 

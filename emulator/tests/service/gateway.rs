@@ -178,6 +178,20 @@ async fn a_session_ends_when_it_is_idle_or_has_lasted_its_time() {
 }
 
 #[tokio::test]
+async fn output_alone_keeps_a_session_from_being_idle() {
+    let idle = Duration::from_secs(2);
+    let emulator = Emulator::builder().idle_timeout(idle).start().await.expect("starts");
+    let caller = Caller::new(&emulator);
+    let begun = Instant::now();
+    let command = "for tick in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 0.25; echo tick $tick; done";
+    let started = caller.start("AWS-StartInteractiveCommand", json!({"command": [command]})).await;
+    let mut channel = caller.open(&started).await;
+    channel.read_until("tick 12").await;
+    assert!(begun.elapsed() > idle, "{:?}", begun.elapsed());
+    assert_eq!(channel.closed_output().await, "");
+}
+
+#[tokio::test]
 async fn a_message_of_a_mebibyte_is_relayed() {
     let (_emulator, caller) = emulator().await;
     let mut channel = caller.open(&caller.start("Emulator-Echo", json!({})).await).await;

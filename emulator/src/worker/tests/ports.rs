@@ -346,16 +346,23 @@ async fn a_faithful_agent_finds_out_after_a_minute_that_its_worker_has_crashed()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_keeps_no_streams_alive_must_not_be_too_old() {
-    let spec = || forwarding(80);
-    let mut streams = Streams::of(open(spec(), "1.2.331.0").await);
-    let start = tokio::time::Instant::now();
-    assert_eq!(streams.client.end().await, failure(""));
-    streams.parse();
-    assert_eq!((streams.nops, start.elapsed().as_secs()), (3, 30));
-
-    let mut streams = Streams::of(open(spec(), "1.2.331.1").await);
-    tokio::time::sleep(Duration::from_secs(3_600)).await;
-    assert!(streams.client.from.try_recv().is_err(), "nothing is sent before the client speaks");
-    assert_eq!(streams.terminate().await, success());
+async fn a_client_that_keeps_no_streams_alive_must_not_be_too_old_nor_its_agent() {
+    let spec = |agent_version: &str| {
+        let mut spec = forwarding(80);
+        spec.agent.version = agent_version.to_owned();
+        spec
+    };
+    for (agent, client) in [("3.3.987.0", "1.2.331.0"), ("3.0.196.1", CURRENT), ("3.1.1511.0", CURRENT)] {
+        let mut streams = Streams::of(open(spec(agent), client).await);
+        let start = tokio::time::Instant::now();
+        assert_eq!(streams.client.end().await, failure(""), "{agent} {client}");
+        streams.parse();
+        assert_eq!((streams.nops, start.elapsed().as_secs()), (3, 30), "{agent} {client}");
+    }
+    for (agent, client) in [("3.3.987.0", "1.2.331.1"), ("3.1.1511.1", CURRENT)] {
+        let mut streams = Streams::of(open(spec(agent), client).await);
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        assert!(streams.client.from.try_recv().is_err(), "nothing is sent before the client speaks");
+        assert_eq!(streams.terminate().await, success(), "{agent} {client}");
+    }
 }
