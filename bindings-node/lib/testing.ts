@@ -24,7 +24,7 @@ export interface EmulatorOptions {
   ecsContainers?: readonly { cluster: string; task: string; container: string }[]
   /** The key that ECS Exec is encrypted with. */
   ecsKmsKey?: string
-  /** How long a session may go without input, in milliseconds; 20 minutes unless said otherwise. */
+  /** How long a session may go without data, in milliseconds; 20 minutes unless said otherwise. */
   idleTimeout?: number
   /** How long a session may last, in milliseconds. */
   maxDuration?: number

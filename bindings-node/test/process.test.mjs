@@ -39,11 +39,11 @@ test('a client and what is open but idle keep no process alive', async () => {
 test('what is waited for keeps the process alive', async () => {
   const { code, stdout, stderr } = await program(
     `
-    const ready = client.run('local', 'sleep 0.5; echo slow')
-    ready.then(({ stdout }) => console.log(stdout))
+    const { stdout } = await client.run('local', 'sleep 0.5; echo slow')
+    console.log(stdout)
     const connection = await client.dial('local', { port: ${echo} })
     connection.on('data', (block) => { console.log(String(block)); connection.destroy() })
-    setTimeout(() => connection.write('echoed'), 700).unref()
+    setTimeout(() => connection.write('echoed'), 200).unref()
     `,
     { emulator, timeout: 10_000 },
   )

@@ -50,7 +50,7 @@ test('output is bytes if that is asked for, and exact if that is', async () => {
 })
 
 test('a timeout rejects with what was written until then', async () => {
-  await assert.rejects(client.run('local', 'echo early; sleep 30', { timeout: 500 }), (error) => {
+  await assert.rejects(client.run('local', 'echo early; sleep 30', { timeout: 3000 }), (error) => {
     assert.equal(error.code, 'TIMEOUT')
     assert.equal(error.stdout, 'early')
     assert.equal(error.exitCode, null)

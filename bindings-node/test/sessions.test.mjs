@@ -126,7 +126,8 @@ test('a signal stops a shell that is being opened, and leaves no session', async
 })
 
 test('the service ends a session, and its reader hears why', async () => {
-  const brief = await emulated({ maxDuration: 500 })
+  // Long enough for it to open.
+  const brief = await emulated({ maxDuration: 3000 })
   const shell = await brief.client().shell('local')
   await assert.rejects(all(shell), (error) => {
     assert.equal(error.code, 'MAX_DURATION')
@@ -160,13 +161,13 @@ test('a session of any document can be started as it is', async () => {
   assert.equal(emulator.sessions().find(({ id }) => id === session.id).reason, 'to see')
   const connection = session.open()
   connection.end('over the session')
-  connection.setTimeout(300, () => connection.destroy())
   let echoed = ''
   connection.on('data', (block) => {
     echoed += block
   })
-  await once(connection, 'close')
+  await until(() => echoed.length >= 'over the session'.length, 'the echo')
   assert.equal(echoed, 'over the session')
+  await connection[Symbol.asyncDispose]()
   assert.ok(session.stats().bytesIn > 0)
   await session.close()
 })

@@ -160,9 +160,11 @@ def test_closing_wakes_whoever_reads(client):
 
 
 def test_a_lost_connection_is_resumed_without_a_lost_byte(client, emulator):
+    resumed = emulator.requests().get("ResumeSession", 0)
     emulator.apply({"fault": "cut_client_after", "session": None, "bytes": 300_000, "times": 2})
     try:
         assert client.run("local", "head -c 2000000 /dev/zero").stdout == bytes(2_000_000)
+        assert emulator.requests().get("ResumeSession", 0) > resumed
     finally:
         emulator.apply({"fault": "cut_client_after", "session": None, "bytes": 0, "times": 0})
 
@@ -176,8 +178,8 @@ def test_nothing_is_lost_while_nobody_reads(client):
 def test_writes_that_were_taken_survive_a_lost_connection(client, emulator):
     lines = [b"%04d" % number + b"x" * 995 + b"\n" for number in range(200)]
     with client.shell("local") as shell:
-        shell.write(b"stty -echo raw; head -c 200000 | md5sum; echo $((40 + 2)) is it\r")
-        time.sleep(0.5)
+        shell.write(b"stty -echo raw; echo $((20 + 1)) ready; head -c 200000 | md5sum; echo $((40 + 2)) is it\r")
+        read_until(shell, b"21 ready")
         for number, line in enumerate(lines):
             shell.write(line)
             if number in (50, 120):

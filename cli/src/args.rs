@@ -239,7 +239,7 @@ pub(crate) struct EmulatorOptions {
     /// A session document, from a JSON file; can be repeated, and replace one of AWS's
     #[arg(long, value_name = "NAME=FILE", value_parser = document)]
     pub(crate) document: Vec<(String, PathBuf)>,
-    /// End sessions that get no input for so long, unless their document says how long
+    /// End sessions in which nothing is sent for so long, unless their document says how long
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) idle_timeout: Option<Duration>,
     /// End sessions that last so long, unless their document says how long

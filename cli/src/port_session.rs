@@ -115,7 +115,7 @@ async fn accept(
                     is_failing = false;
                     // Said of the first one only. Whoever reads the port and leaves still wants the connection.
                     let _ = stdout.write(std::mem::take(&mut accepted).into()).await;
-                    connections.spawn(carry(far.clone(), local));
+                    connections.spawn(carry(far.clone(), local, stdout.clone()));
                 }
                 Err(problem) => {
                     // Once for as long as it lasts.
@@ -131,10 +131,10 @@ async fn accept(
 }
 
 /// Carries one connection to its end.
-async fn carry(far: Arc<Far>, mut local: Local) {
+async fn carry(far: Arc<Far>, mut local: Local, stdout: Output) {
     let remote = match far.open().await {
         Ok(remote) => remote,
-        Err(error) => return fail(&local, &error),
+        Err(error) => return fail(&local, &error, &stdout).await,
     };
     let (mut reader, mut writer) = local.split();
     let joined = remote.join(&mut reader, &mut writer, &Progress::default()).await;
@@ -145,17 +145,23 @@ async fn carry(far: Arc<Far>, mut local: Local) {
         Err(problem) => match problem.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
             Some(error) => {
                 drop(reader);
-                fail(&local, error);
+                fail(&local, error, &stdout).await;
             }
             None => tracing::debug!(%problem, "a local connection failed"),
         },
     }
 }
 
-/// Tells of the failure, here and to the local program, which must not take it for an end.
-fn fail(local: &Local, error: &Error) {
-    message::report(error, None);
+/// Tells of the failure, here and to the local program, which must not take it for an end. Whoever knows the official
+/// plugin looks for its line.
+async fn fail(local: &Local, error: &Error, stdout: &Output) {
     local.reset();
+    if error.kind() == Kind::RemoteConnectFailed {
+        let line = "\nConnection to destination port failed, check SSM Agent logs.\n";
+        // Whoever has read the port may have stopped reading.
+        let _ = stdout.write(line.into()).await;
+    }
+    message::report(error, None);
 }
 
 async fn discard(reader: &mut (impl AsyncRead + Unpin)) {

@@ -22,9 +22,10 @@ use crate::session::Event;
 use crate::shared::Shared;
 use crate::{Error, Kind, Phase, Result, Secret, StartSessionResponse, Timeouts, clock};
 
-/// Attempts to resume that may be refused for want of permission before that counts as final. More than one: the
-/// credentials may be about to be renewed.
-const REFUSALS_MAX: u32 = 3;
+/// Attempts to resume that may be refused for want of permission before that counts as final: 3 to 6 s of them, since
+/// the credentials may be about to be renewed. Credentials that can't be had just now, as when SSO or STS can't be
+/// reached or a login has expired, are waited for like the network.
+const REFUSALS_MAX: u32 = 6;
 /// How long one ResumeSession call may take.
 const RESUME_CALL: Duration = Duration::from_secs(15);
 
@@ -194,10 +195,10 @@ impl Driver {
             debug!(%error, "resuming failed");
             match error.kind() {
                 Kind::ResumeRejected => return Some(Err(error.with_phase(Phase::Resume))),
-                Kind::AccessDenied | Kind::CredentialsUnavailable => refusals += 1,
+                Kind::AccessDenied => refusals += 1,
                 _ => {}
             }
-            let is_final = refusals >= REFUSALS_MAX;
+            let is_final = refusals >= REFUSALS_MAX || error.is_lasting();
             last = Some(error);
             if is_final {
                 break;

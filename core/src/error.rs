@@ -189,6 +189,8 @@ struct Inner {
     http_status: Option<u16>,
     session_id: Option<String>,
     partial: Option<Box<Partial>>,
+    #[cfg(feature = "net")]
+    is_lasting: bool,
     source: Option<std::sync::Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -216,6 +218,8 @@ impl Error {
             http_status: None,
             session_id: None,
             partial: None,
+            #[cfg(feature = "net")]
+            is_lasting: false,
             source: None,
         }))
     }
@@ -277,6 +281,20 @@ impl Error {
     pub fn with_partial(mut self, partial: Partial) -> Self {
         self.0.partial = Some(Box::new(partial));
         self
+    }
+
+    /// Says that no time will mend it: something was never there.
+    #[must_use]
+    #[cfg(feature = "net")]
+    pub(crate) fn lasting(mut self) -> Self {
+        self.0.is_lasting = true;
+        self
+    }
+
+    /// Returns whether no time will mend it.
+    #[cfg(feature = "net")]
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.0.is_lasting
     }
 
     /// Adds the error below this one.

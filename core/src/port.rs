@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::proto::SessionKind;
 use crate::session::{Handle, Session};
 use crate::stream::ByteStream;
-use crate::{Error, Kind, Result, StartSession};
+use crate::{Error, Kind, Phase, Result, StartSession};
 
 /// How long a session is kept after one of its dialled connections was closed, for the next one to the same place.
 const LINGER: Duration = Duration::from_secs(5);
@@ -287,6 +287,10 @@ impl Lane {
         session.ready().await?;
         match session.kind() {
             Some(SessionKind::Port | SessionKind::Ports) => Ok(session),
+            _ if session.shared().has_ended() => {
+                let error = Error::new(Kind::Terminated, "the session ended before the agent was ready");
+                Err(error.with_phase(Phase::Handshake).with_session_id(session.id()))
+            }
             _ => {
                 let document = self.request.document_name.as_deref().unwrap_or_default();
                 let error = Error::new(Kind::Unsupported, format!("`{document}` starts no port session"));

@@ -59,6 +59,8 @@ pub(super) async fn watch(session: &Session, stdout: &Output, signals: &mut Sign
         Err(halt) = say_events(session, stdout, "\n") => return Err(halt),
     };
     match code {
+        // As the agent has said it: only a signal is told with a sign, as -1; the codes of Windows have none.
+        Some(code @ ..-1) => say(stdout, format!("EXIT_CODE: {}", code.cast_unsigned())).await,
         Some(code) => say(stdout, format!("EXIT_CODE: {code}")).await,
         None => stdout.flush().await,
     }

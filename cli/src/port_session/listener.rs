@@ -11,6 +11,9 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// The properties that are about this side.
 const LOCAL_PORT: &str = "localPortNumber";
+const LOCAL_TYPE: &str = "localConnectionType";
+/// The type of a session that listens on a Unix socket; all others do on a port (PROTOCOL §9.3).
+const UNIX: &str = "unix";
 const LOCAL_SOCKET: &str = "localUnixSocket";
 
 /// A listening socket. Dropping it removes a Unix socket's file.
@@ -31,7 +34,9 @@ impl Listener {
     /// Listens where the session says, else on a free port.
     pub(super) async fn of(session: &Session) -> Result<Self> {
         let value = |name| session.property(name).filter(|value| !value.is_empty());
-        if let Some(path) = value(LOCAL_SOCKET) {
+        if value(LOCAL_TYPE).as_deref() == Some(UNIX)
+            && let Some(path) = value(LOCAL_SOCKET)
+        {
             let listener = UnixListener::bind(&path).map_err(|problem| failed(&format!("unix:{path}"), problem))?;
             return Ok(Self::Unix(listener, path.into()));
         }

@@ -77,9 +77,18 @@ fn ports_of_remote_hosts_and_documents_of_ones_own_are_forwarded_too() {
 fn a_connection_that_the_far_host_refuses_is_reset_and_the_session_goes_on() {
     let service = Service::start(Emulator::builder());
     let session = start(&service, "local", FORWARDING, &format!("portNumber={}", refusing()));
-    let (_, port) = begin(&session);
-    for _ in 0..2 {
+    let (id, port) = begin(&session);
+    for count in 0..2 {
         let error = connect(port).read(&mut [0]).expect_err("the connection is reset");
+        if count == 0 {
+            let accepted = format!("Connection accepted for session [{id}]");
+            assert_eq!([(); 3].map(|()| session.says()), ["Waiting for connections...", "", &accepted]);
+        }
+        // The official plugin's words.
+        assert_eq!(
+            [session.says(), session.says()],
+            ["", "Connection to destination port failed, check SSM Agent logs."]
+        );
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         assert_eq!(session.tells(), "error: the agent could not connect to the far host and port");
         assert_eq!((session.tells().as_str(), session.tells().starts_with("hint: ")), ("", true));

@@ -179,7 +179,8 @@ impl Aws {
         F: Future<Output = Result<T>>,
     {
         if self.region.is_empty() {
-            return Err(Error::invalid_argument("region", format!("is not set, but `{}` needs it", call.action)));
+            let problem = format!("is not set, but `{}` needs it", call.action);
+            return Err(Error::invalid_argument("region", problem).lasting());
         }
         let attempts = async {
             let credentials = self.credentials.current().await;

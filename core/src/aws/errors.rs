@@ -255,6 +255,7 @@ fn from_credentials(purpose: &str, profile: Option<&str>, error: &CredentialsErr
         own_error(error).map(|own| own.kind()).filter(|kind| matches!(kind, Kind::ProxyFailed | Kind::TlsFailed));
     let kind = network.filter(|_| !is_missing).unwrap_or(Kind::CredentialsUnavailable);
     let ours = Error::new(kind, format!("no credentials for {purpose}: {text}"));
+    let ours = if is_missing { ours.lasting() } else { ours };
     if kind == Kind::CredentialsUnavailable && (text.contains("SSO") || text.contains("sso")) {
         return ours.with_hint(sso_login(profile));
     }

@@ -37,6 +37,9 @@ use crate::{Error, Kind, Result, Secret};
 const EVENTS_MAX: usize = 64;
 /// The piece of memory that acknowledges share.
 const ROOM: usize = 2 << 10;
+/// How long the sending rests when the service has paused it and says no more. The word that lifts the pause may have
+/// been lost with a message of the service's; the official client does not rest at all (PROTOCOL §4.1).
+const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Unreadable messages in a row, and how long they must have gone on, before the peer counts as broken.
 const UNREADABLE_MAX: (u32, Duration) = (20, Duration::from_secs(10));
 
@@ -65,6 +68,8 @@ pub struct Connection {
     size: Option<Size>,
     is_mid_line: bool,
     exit_code: Option<i32>,
+    /// Whether anything has come for standard output.
+    has_data: bool,
     is_announced: bool,
     unreadable: Option<(Instant, u32)>,
     outcome: Option<Result<()>>,
@@ -87,7 +92,8 @@ struct Link {
     is_up: bool,
     /// The token of the opening message, until that is sent.
     opening: Option<Secret>,
-    is_paused: bool,
+    /// Until when the service has paused the sending, if it has.
+    paused_until: Option<Instant>,
     /// When it came up, or when acknowledges last came: the stall is measured from here.
     progress: Instant,
     connections: u64,
@@ -105,7 +111,7 @@ impl Connection {
             unix_start: unix_now,
             ids,
             client_id,
-            link: Link { is_up: false, opening: None, is_paused: false, progress: now, connections: 0 },
+            link: Link { is_up: false, opening: None, paused_until: None, progress: now, connections: 0 },
             handshake: Handshake::new(),
             input: Input { state: InputState::Waiting { probe: Probe::NotYet { since: None } }, finish: Finish::No },
             inbound: Inbound::new(config.reorder_max, config.unread_max),
@@ -121,6 +127,7 @@ impl Connection {
             size: config.size,
             is_mid_line: false,
             exit_code: None,
+            has_data: false,
             is_announced: false,
             unreadable: None,
             outcome: None,
@@ -137,7 +144,7 @@ impl Connection {
     /// not acknowledged (PROTOCOL §2.4, §2.7).
     pub fn handle_connected(&mut self, now: Instant, token: Secret) {
         let connections = self.link.connections + 1;
-        self.link = Link { is_up: true, opening: Some(token), is_paused: false, progress: now, connections };
+        self.link = Link { is_up: true, opening: Some(token), paused_until: None, progress: now, connections };
         self.stats.reconnects = connections - 1;
         self.note_loss();
         self.outbound.restart(now);
@@ -195,7 +202,7 @@ impl Connection {
             MessageType::OutputStreamData => self.handle_output(now, frame),
             MessageType::Acknowledge => self.handle_acknowledge(now, &frame.payload),
             MessageType::ChannelClosed => self.handle_channel_closed(&frame.payload),
-            MessageType::PausePublication => self.link.is_paused = true,
+            MessageType::PausePublication => self.link.paused_until = Some(now + PAUSE_MAX),
             MessageType::StartPublication => self.lift_pause(),
             _ => {}
         }
@@ -214,6 +221,9 @@ impl Connection {
             return;
         }
         self.resume_reading(now);
+        if self.link.paused_until.is_some_and(|until| now >= until) {
+            self.lift_pause();
+        }
         if self.liveness.is_dead(now) {
             self.liveness.suspend();
             self.handle_lost();
@@ -260,7 +270,7 @@ impl Connection {
         if let Some(owed) = self.inbound.poll_owed() {
             return Some(Transmit::Binary(self.acknowledge(now, owed)));
         }
-        if self.link.is_paused {
+        if self.link.paused_until.is_some() {
             return None;
         }
         self.open_input(now);
@@ -282,11 +292,12 @@ impl Connection {
         if self.outcome.is_some() {
             return None;
         }
-        let resend = (self.link.is_up && !self.link.is_paused && !self.is_full)
+        let resend = (self.link.is_up && self.link.paused_until.is_none() && !self.is_full)
             .then(|| self.outbound.resend_deadline())
             .flatten();
         [
             self.liveness.deadline(),
+            self.link.paused_until.map(|at| (at, "pause")),
             resend.map(|at| (at, "resend")),
             self.handshake_deadline().map(|at| (at, "handshake")),
             self.stall_deadline().map(|at| (at, "stall")),

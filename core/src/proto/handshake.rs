@@ -199,8 +199,12 @@ impl Handshake {
         self.agent_version.as_deref()
     }
 
+    /// Names are matched as the agent does it, in either case (PROTOCOL §12, row 31).
     pub(super) fn property(&self, name: &str) -> Option<&str> {
-        self.properties.get(name).map(String::as_str)
+        let exact = self.properties.get(name);
+        let property = exact
+            .or_else(|| self.properties.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value));
+        property.map(String::as_str)
     }
 
     pub(super) fn cipher(&mut self) -> Option<&mut Cipher> {

@@ -222,7 +222,8 @@ impl Flag {
     }
 }
 
-/// How a command ended, as the agent says it (PROTOCOL §10.5).
+/// How a command ended, as the agent says it (PROTOCOL §10.5). What does not fit is of Windows, whose codes have no
+/// sign: 3221225477 is -1073741819 here, as it is in other languages there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExitCode(pub i32);
 
@@ -235,7 +236,8 @@ impl ExitCode {
     /// Reads the payload; `None` if there is no number.
     pub fn parse(payload: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(payload).ok()?;
-        text.trim().strip_prefix("EXIT_CODE:")?.trim().parse().ok().map(Self)
+        let code: i64 = text.trim().strip_prefix("EXIT_CODE:")?.trim().parse().ok()?;
+        i32::try_from(code).or_else(|_| u32::try_from(code).map(u32::cast_signed)).ok().map(Self)
     }
 }
 

@@ -91,8 +91,9 @@ impl World {
         }
     }
 
-    /// Runs the session to its end and checks what must be true of it.
-    pub(crate) fn run(mut self) {
+    /// Runs the session to its end and checks what must be true of it. Returns whether it took place: false if the
+    /// handshake came too late.
+    pub(crate) fn run(mut self) -> bool {
         for turn in 0.. {
             assert!(turn < TURNS_MAX, "{turn} turns: a deadline does not pass");
             self.turn();
@@ -107,6 +108,7 @@ impl World {
             self.connection.handle_timeout(self.timeline.now);
             self.agent.handle_timeout(self.timeline.now);
         }
+        unreachable!("the turns are limited")
     }
 
     fn next(&self) -> Option<Instant> {
@@ -328,7 +330,7 @@ impl World {
         assert!(stats.unacknowledged <= window, "{stats:?}");
     }
 
-    fn check_end(&self) {
+    fn check_end(&self) -> bool {
         let outcome = self.connection.outcome().expect("the streams have ended");
         let (application, program) = (&self.application, &self.program);
         let expected = application.expected_input(self.scenario.exit_code.is_none());
@@ -339,7 +341,7 @@ impl World {
             let has_handshake = self.scenario.is_encrypted || self.scenario.exit_code.is_some();
             assert!(has_handshake && self.scenario.faults.loss > 0, "{error}");
             assert!(application.stdout.is_empty() && program.input.is_empty());
-            return;
+            return false;
         }
         if self.scenario.ending == Ending::Abrupt {
             assert!(program.stdout.starts_with(&application.stdout), "output that nobody wrote");
@@ -363,6 +365,7 @@ impl World {
         }
         assert!(program.input == expected, "input differs");
         assert!(program.has_right_size(), "the terminal has another size");
+        true
     }
 }
 

@@ -18,9 +18,10 @@ impl Watch {
         Self(Instant::now())
     }
 
-    /// The wait has taken what it should, give or take a fifth, and what a busy machine takes.
+    /// The wait has taken what it should, give or take a fifth, and what a busy machine takes. Even so none of the
+    /// limits here passes for another one, such as those of [`timeouts`].
     fn expect(&self, limit: Duration) {
-        let (waited, busy) = (self.0.elapsed(), SECOND / 2);
+        let (waited, busy) = (self.0.elapsed(), 2 * SECOND);
         assert!(waited >= limit - limit / 5 && waited <= limit + limit / 5 + busy, "{waited:?} in place of {limit:?}");
     }
 }
@@ -34,8 +35,8 @@ async fn an_agent_that_says_nothing_is_not_waited_for_for_ever() {
     let emulator = emulator().await;
     emulator.faults().stall(Scope::All, true);
     let client = client(&emulator, Timeouts { handshake: SECOND, ..timeouts() }).await;
-    let session = soon(client.start_session(StartSession::new(TARGET))).await.expect("it starts");
     let watch = Watch::start();
+    let session = soon(client.start_session(StartSession::new(TARGET))).await.expect("it starts");
     let error = soon(session.ready()).await.expect_err("nobody is there");
     watch.expect(SECOND);
     assert_eq!((error.kind(), error.phase()), (Kind::HandshakeTimeout, Some(Phase::Handshake)));
@@ -50,8 +51,8 @@ async fn an_agent_that_acknowledges_nothing_is_given_up() {
     soon(async {
         let session = echo(&client).await;
         emulator.faults().stall(Scope::All, true);
-        session.stdio().write_all(b"is anybody there?").await.expect("it is accepted");
         let watch = Watch::start();
+        session.stdio().write_all(b"is anybody there?").await.expect("it is accepted");
         let error = session.stdio().flush().await.expect_err("nobody is there");
         watch.expect(SECOND);
         assert_eq!((error.kind(), error.phase()), (Kind::PeerUnresponsive, Some(Phase::Stream)));
@@ -66,9 +67,10 @@ async fn a_network_that_swallows_everything_is_noticed_and_survived() {
     let (ping_interval, pong) = (SECOND / 2, SECOND / 2);
     let client = client(&emulator, Timeouts { ping_interval, pong, ..timeouts() }).await;
     soon(async {
+        // The silence begins with what was heard last.
+        let watch = Watch::start();
         let session = echo(&client).await;
         emulator.faults().black_hole(Scope::All, true);
-        let watch = Watch::start();
         assert_eq!(session.event().await, Some(Event::Reconnecting));
         watch.expect(ping_interval + pong);
         session.stdio().write_all(b"later").await.expect("it is accepted");
@@ -133,8 +135,8 @@ async fn a_resume_that_is_not_answered_ends_with_the_budget() {
     soon(async {
         let session = echo(&client).await;
         emulator.faults().never_answer("ResumeSession", 10);
-        cut(&emulator, &session).await;
         let watch = Watch::start();
+        cut(&emulator, &session).await;
         let error = session.stdio().read_block().await.expect_err("no answer");
         watch.expect(SECOND);
         assert_eq!((error.kind(), error.phase()), (Kind::ConnectionLost, Some(Phase::Resume)));
@@ -216,8 +218,8 @@ async fn a_gateway_that_takes_the_connection_and_says_nothing_is_given_up() {
     let limits = Timeouts { connect: SECOND, ..timeouts() };
     let client = Client::builder().attach_only().timeouts(limits).build().await.expect("the client is made");
     let response = StartSessionResponse { session_id: "s-1".into(), stream_url, token: "token".into() };
-    let session = client.attach(response, None).await.expect("it attaches");
     let watch = Watch::start();
+    let session = client.attach(response, None).await.expect("it attaches");
     let error = soon(session.ready()).await.expect_err("nothing comes");
     watch.expect(SECOND);
     assert_eq!((error.kind(), error.phase()), (Kind::ConnectFailed, Some(Phase::Connect)));

@@ -33,7 +33,7 @@ class Emulator:
         default_shell_kms_key: The key that default shells are encrypted with.
         ecs_containers: Containers of ECS tasks: cluster, task and container, by name.
         ecs_kms_key: The key that ECS Exec is encrypted with.
-        idle_timeout: Seconds that a session may go without input; 20 minutes by default.
+        idle_timeout: Seconds that a session may go without data; 20 minutes by default.
         max_duration: Seconds that a session may last.
         throttle: Calls of one API operation that are answered in a second.
 

@@ -171,7 +171,8 @@ impl Connection {
     /// Returns whether something waits to be sent at once; the driver need not be woken otherwise.
     pub fn wants_transmit(&self) -> bool {
         let has_new = self.outbound.has_unsent() || self.has_pending() || self.has_stream_output();
-        self.link.is_up && (self.inbound.owes() || self.link.opening.is_some() || has_new && !self.link.is_paused)
+        self.link.is_up
+            && (self.inbound.owes() || self.link.opening.is_some() || has_new && self.link.paused_until.is_none())
     }
 
     /// Returns how the session ended; `None` while it goes on.

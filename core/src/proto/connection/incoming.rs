@@ -91,7 +91,10 @@ impl Connection {
             PayloadType::Output | PayloadType::StdErr if self.is_abandoned => {}
             PayloadType::StdErr => self.stderr.push_payload(data),
             PayloadType::ExitCode => self.exit_code = ExitCode::parse(data).map(|code| code.0),
-            _ => self.stdio.push_payload(data),
+            _ => {
+                self.has_data = true;
+                self.stdio.push_payload(data);
+            }
         }
         Ok(())
     }
@@ -112,10 +115,16 @@ impl Connection {
 
     pub(super) fn handle_channel_closed(&mut self, payload: &[u8]) {
         let closed = ChannelClosed::parse(payload);
-        let outcome = closing::outcome(&closed).and_then(|()| {
+        let is_unconnected = self.handshake.kind() == Some(SessionKind::Port) && !self.has_data;
+        let outcome = closing::outcome(&closed, is_unconnected).and_then(|()| {
             if self.inbound.has_gap() {
                 let lost = "the session ended before all of its output had arrived";
                 return Err(Error::new(Kind::ConnectionLost, lost));
+            }
+            // An ordinary shell has no handshake (PROTOCOL §7.1): its command has written nothing and has ended well.
+            if self.handshake.is_waiting() && self.config.agent_newer_than.is_none() {
+                self.handshake.skip();
+                self.announce();
             }
             if !self.is_ready() {
                 return Err(Error::new(Kind::Terminated, "the session was ended before the agent was ready"));

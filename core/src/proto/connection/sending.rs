@@ -60,7 +60,7 @@ impl Connection {
 
     /// The service delivers again. What it held back is late because of that.
     pub(super) fn lift_pause(&mut self) {
-        if std::mem::take(&mut self.link.is_paused) {
+        if self.link.paused_until.take().is_some() {
             self.outbound.ignore_delays();
         }
     }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::rig::{Rig, SESSION};
+use super::rig::{Rig, SESSION, request, session_type};
 use crate::proto::connection::{Step, StreamId};
 use crate::proto::frame::MessageType;
+use crate::proto::handshake::SessionKind;
 use crate::proto::ids::MessageId;
 use crate::proto::payload::{ChannelClosed, PayloadType};
 use crate::{Error, Kind};
@@ -95,8 +96,23 @@ fn the_services_text_counts_more_than_a_gap() {
 }
 
 #[test]
+fn a_session_that_needs_no_handshake_and_writes_nothing_ends_well() {
+    let mut rig = Rig::new();
+    rig.connect();
+    rig.close("");
+    assert!(rig.connection.is_ready());
+    assert_eq!(rig.connection.kind(), Some(SessionKind::Shell));
+    assert!(matches!(rig.connection.outcome(), Some(Ok(()))));
+}
+
+#[test]
 fn an_end_before_the_agent_was_ready_is_an_error() {
     let mut rig = Rig::new();
+    rig.connect();
+    rig.data(PayloadType::HandshakeRequest, &request(&[session_type("Standard_Stream")]));
+    rig.close("");
+    rig.assert_failed(Kind::Terminated);
+    let mut rig = Rig::with(|config| config.agent_newer_than = Some("3.1.1511.0"));
     rig.connect();
     rig.close("");
     rig.assert_failed(Kind::Terminated);

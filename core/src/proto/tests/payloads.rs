@@ -140,6 +140,13 @@ fn what_is_not_the_payload_it_claims_to_be_is_refused() {
     assert_eq!(Challenge::parse(br#"{"Challenge":"not base64!"}"#), None);
     assert_eq!(Flag::parse(&[0, 0, 0, 9]), None);
     assert_eq!(ExitCode::parse(b"EXIT_CODE: seven"), None);
+    assert_eq!(ExitCode::parse(b"EXIT_CODE: 4294967296"), None);
+}
+
+#[test]
+fn an_exit_code_of_windows_keeps_its_bits() {
+    assert_eq!(ExitCode::parse(b"EXIT_CODE: 3221225477"), Some(ExitCode(-1_073_741_819)));
+    assert_eq!(ExitCode::parse(b"EXIT_CODE: -1"), Some(ExitCode(-1)));
 }
 
 #[test]

@@ -140,6 +140,17 @@ fn a_paused_session_does_not_resend_and_goes_on_where_it_stood() {
 }
 
 #[test]
+fn a_pause_whose_end_is_never_told_ends() {
+    let mut rig = Rig::shell();
+    pause(&mut rig);
+    rig.write(b"x");
+    assert!(rig.advance(SECOND * 9).is_empty());
+    pause(&mut rig);
+    assert!(rig.advance(SECOND * 9).is_empty(), "a repeated pause is a new one");
+    assert_eq!(input(&rig.advance(SECOND)), b"x");
+}
+
+#[test]
 fn only_the_newest_of_many_sizes_is_sent() {
     let mut rig = Rig::shell();
     for columns in 1..100 {
