@@ -10,7 +10,7 @@ use tracing::instrument::WithSubscriber;
 
 use super::errors::{Call, Subject, is_stale_credentials};
 use super::request::{validate, validate_target};
-use super::throttle::Backoff;
+use super::throttle::{Backoff, LeftToTheLine};
 use super::{Aws, ControlPlane, DataKey, endpoint, kms, sign, timed_out, within};
 use crate::{ConnectionStatus, Error, Kind, Result, Secret, StartSession, StartSessionResponse};
 
@@ -48,20 +48,38 @@ impl ControlPlane for Aws {
 async fn start(aws: &Aws, request: &StartSession) -> Result<StartSessionResponse> {
     validate(request)?;
     let limit = aws.timeouts.start;
-    let mut throttled = None;
+    let mut refusal = None;
+    // Nobody overtakes those who wait.
+    if aws.starts.is_empty() {
+        match within(limit, "`ssm:StartSession`", start_once(aws, request, limit)).await? {
+            Err(error) if error.kind() == Kind::Throttled => refusal = Some(error),
+            result => return result,
+        }
+    }
+    // The limit is for each start by itself: in line, it is for the next one to be let in.
+    let Some(_head) = aws.starts.wait(limit).await else {
+        let text = format!("`ssm:StartSession` is throttled: of all that wait, none was let in for {limit:?}");
+        return Err(refusal.unwrap_or_else(|| Error::new(Kind::Throttled, text)));
+    };
     let tries = async {
         let mut backoff = Backoff::new();
         loop {
+            if refusal.is_some() {
+                backoff.wait().await;
+            }
             match start_once(aws, request, limit).await {
-                Err(error) if error.kind() == Kind::Throttled => throttled = Some(error),
+                Err(error) if error.kind() == Kind::Throttled => refusal = Some(error),
                 result => return result,
             }
-            backoff.wait().await;
         }
     };
-    match tokio::time::timeout(limit, tries).await {
-        Ok(result) => result,
-        Err(_) => Err(throttled.unwrap_or_else(|| timed_out("`ssm:StartSession`", limit))),
+    let result = tokio::time::timeout(limit, tries).await;
+    match result {
+        Ok(result) => {
+            aws.starts.moves();
+            result
+        }
+        Err(_) => Err(refusal.unwrap_or_else(|| timed_out("`ssm:StartSession`", limit))),
     }
 }
 
@@ -77,7 +95,9 @@ async fn start_once(aws: &Aws, request: &StartSession, limit: Duration) -> Resul
         .set_reason(request.reason.clone())
         .set_parameters(Some(parameters).filter(|_| !request.parameters.is_empty()));
     aws.call(&call, limit, || async {
-        let output = unlogged(sending.clone().send()).await.map_err(|error| aws.error(&call, error))?;
+        let patient = aws_sdk_ssm::config::Builder::default().retry_classifier(LeftToTheLine);
+        let sending = sending.clone().customize().config_override(patient).send();
+        let output = unlogged(sending).await.map_err(|error| aws.error(&call, error))?;
         let token = output.token_value.map(Secret::new).filter(|token| !token.is_empty());
         let lacks = |member: &str| Error::new(Kind::Api, format!("the answer to `ssm:StartSession` lacks `{member}`"));
         Ok(StartSessionResponse {

@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 
 use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_ssm::operation::start_session::StartSessionError;
+use aws_smithy_runtime_api::client::interceptors::context;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -85,6 +87,16 @@ const THROTTLED: [&str; 9] = [
 ];
 
 const TOO_MANY_REQUESTS: u16 = 429;
+
+fn is_throttling_code(code: &str, status: u16) -> bool {
+    THROTTLED.contains(&code) || status == TOO_MANY_REQUESTS
+}
+
+/// Returns whether StartSession answered that it was called too often.
+pub(super) fn is_throttling(error: Option<&context::Error>, status: u16) -> bool {
+    let error = error.and_then(|error| error.downcast_ref::<StartSessionError>());
+    is_throttling_code(error.and_then(ProvideErrorMetadata::code).unwrap_or_default(), status)
+}
 
 /// Returns whether asking for new credentials and trying again may help.
 pub(super) fn is_stale_credentials(error: &Error) -> bool {
@@ -200,7 +212,7 @@ fn from_answer(call: &Call<'_>, profile: Option<&str>, answer: &Answer<'_>) -> E
         Subject::Key(key) => {
             Error::new(Kind::KmsFailed, format!("`{action}` with the key `{key}` failed: `{code}`: {text}"))
         }
-        _ if THROTTLED.contains(&code) || status == TOO_MANY_REQUESTS => {
+        _ if is_throttling_code(code, status) => {
             Error::new(Kind::Throttled, format!("`{action}` was throttled: {text}"))
         }
         _ if DENIED.contains(&code) => {

@@ -31,6 +31,7 @@ use tokio::sync::Semaphore;
 
 use self::credentials::{Credentials, Source};
 use self::endpoint::StreamEndpoint;
+use self::throttle::Line;
 use crate::net::{Net, Proxies, TlsOptions};
 use crate::{ConnectionStatus, Endpoints, Error, Kind, Result, StartSession, StartSessionResponse, Timeouts};
 
@@ -97,6 +98,8 @@ pub(crate) struct Aws {
     timeouts: Timeouts,
     attach_only: bool,
     farewells: Semaphore,
+    /// Where sessions wait to be started that the service has throttled.
+    starts: Line,
 }
 
 impl Aws {
@@ -141,6 +144,7 @@ impl Aws {
             timeouts: options.timeouts,
             attach_only: options.attach_only,
             farewells: Semaphore::new(FAREWELLS_MAX),
+            starts: Line::new(),
         })
     }
 

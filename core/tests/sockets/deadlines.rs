@@ -4,7 +4,11 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 
-use crate::fixture::{TARGET, builder, cut, echo, emulator, read_until, soon, start, timeouts, until, until_all_ended};
+use futures_util::future::join_all;
+
+use crate::fixture::{
+    TARGET, builder, cut, echo, emulator, program, read_until, soon, start, timeouts, until, until_all_ended,
+};
 use ssmwire::{Client, Event, Kind, Phase, StartSession, StartSessionResponse, Timeouts};
 use ssmwire_emulator::{AgentProfile, ApiFault, Emulator, Scope};
 
@@ -126,6 +130,21 @@ async fn throttling_is_sat_out_until_the_deadline() {
     watch.expect(limit);
     assert_eq!((error.kind(), error.phase()), (Kind::Throttled, Some(Phase::Start)));
     assert_eq!(error.aws_code(), Some("ThrottlingException"));
+}
+
+#[tokio::test]
+async fn more_starts_at_once_than_the_service_allows_all_succeed_at_its_rate() {
+    const STARTS: usize = 60;
+    const A_SECOND: u32 = 20;
+    let emulator = emulator().await;
+    // Each may be refused for as long, and together they take much longer.
+    let client = client(&emulator, Timeouts { start: SECOND, ..timeouts() }).await;
+    emulator.faults().throttle(Some(A_SECOND));
+    let sessions: Vec<_> = soon(join_all((0..STARTS).map(|_| client.start_session(program("Echo"))))).await;
+    let failed: Vec<_> = sessions.iter().filter_map(|session| session.as_ref().err()).collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    let calls = emulator.requests()["StartSession"] as usize;
+    assert!(calls < 3 * STARTS, "who waits does not ask: {calls} calls");
 }
 
 #[tokio::test]
