@@ -211,23 +211,29 @@ impl Client {
         self.on_runtime(|core| async move { core.aws.status(target).await }).await
     }
 
-    /// Waits until the target's agent is connected, as after a boot.
+    /// Waits until the target's agent is connected, as after a boot. What a repeated call can mend is sat out.
     ///
     /// # Errors
     /// [`Kind::TargetNotConnected`] if it is not within `timeout`; else what the service says.
     pub async fn wait_until_connected(&self, target: &str, timeout: Duration) -> Result<()> {
         let target = target.to_owned();
         self.on_runtime(move |core| async move {
+            let mut last = None;
             let connected = async {
-                while core.aws.status(target.clone()).await? != ConnectionStatus::Connected {
+                loop {
+                    last = match core.aws.status(target.clone()).await {
+                        Ok(ConnectionStatus::Connected) => return Ok(()),
+                        Ok(_) => None,
+                        Err(error) if error.retryable() => Some(error),
+                        Err(error) => return Err(error),
+                    };
                     tokio::time::sleep(STATUS_INTERVAL).await;
                 }
-                Ok(())
             };
             let connected = tokio::time::timeout(timeout, connected).await;
             connected.unwrap_or_else(|_| {
                 let text = format!("`{target}` was not connected within {timeout:?}");
-                Err(Error::new(Kind::TargetNotConnected, text))
+                Err(last.unwrap_or_else(|| Error::new(Kind::TargetNotConnected, text)))
             })
         })
         .await
@@ -409,7 +415,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Trusts the certificates of a PEM file, in place of AWS_CA_BUNDLE or the system's.
+    /// Trusts the certificates of a PEM file, in place of those of AWS_CA_BUNDLE, of the profile's `ca_bundle`, or the
+    /// system's.
     #[must_use]
     pub fn ca_bundle(mut self, file: impl Into<PathBuf>) -> Self {
         self.ca_bundle = Some(file.into());

@@ -4,6 +4,8 @@ use std::future::IntoFuture;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+
 use crate::client::Client;
 use crate::command::{self, Command, ExitStatus, PARAMETER_COMMAND, PARAMETER_SEPARATE};
 use crate::envelope::{Contents, Envelope};
@@ -209,10 +211,17 @@ impl RunBuilder {
         received.session = Some(session.clone());
         let (stdout, stderr) = (session.stdio(), session.stderr());
         // Too much on one of them ends both. Of a session that fails, the rest of either is still to be read.
-        let (out, err) = tokio::try_join!(
+        let read = tokio::try_join!(
             self.read_to_end(&stdout, &mut received.stdout, self.output_max),
             self.read_to_end(&stderr, &mut received.stderr, self.output_max)
-        )?;
+        );
+        if read.is_err() {
+            // What has come on the other one is the caller's, too.
+            for (stream, target) in [(&stdout, &mut received.stdout), (&stderr, &mut received.stderr)] {
+                let _ = self.read_to_end(stream, target, self.output_max).now_or_never();
+            }
+        }
+        let (out, err) = read?;
         out.and(err)?;
         let code = session.exit_code().await?;
         if code.is_none() {

@@ -196,6 +196,15 @@ fn a_ca_file_is_written_where_it_is_asked_for_and_what_is_printed_stays_a_shells
     let emulator = Running::start(&["--agents", "--ca-file", ca_file]);
     let endpoint = emulator.variable("AWS_ENDPOINT_URL_SSM").replace("http://", "https://");
     assert_eq!(run_in_tls(&emulator, &endpoint, ca_file), (Some(0), "hi\n".to_owned()));
+    // A profile can name it, too, as for the AWS CLI.
+    let config = directory.path().join("config");
+    std::fs::write(&config, format!("[profile here]\nca_bundle = {ca_file}\n")).expect("written");
+    for (profile, expected) in [("here", Some(0)), ("default", Some(255))] {
+        let mut client = emulator.client(&["run", "local", "--", "true"]);
+        client.env("AWS_ENDPOINT_URL_SSM", &endpoint).env("AWS_CONFIG_FILE", &config).env("AWS_PROFILE", profile);
+        let output = client.output().expect("ended");
+        assert_eq!(output.status.code(), expected, "{profile}: {}", text(&output.stderr));
+    }
     let (code, printed) = emulator.end(Signal::TERM);
     assert_eq!(code, Some(0));
     assert!(std::path::Path::new(ca_file).exists());

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit};
 use ssmwire_emulator::{Direction, Disturbance, Emulator, Scope};
 
 use super::far_end::{echo, exchange, flood, listen, noise, refusing};
@@ -126,6 +126,27 @@ fn connections_are_spread_over_sessions_and_counted_at_the_end() {
     let (counted, open) = told[0].rsplit_once(", open ").expect("counters");
     assert_eq!(counted, "sent 1.0 MiB, received 1.0 MiB; connections 2, failed 0");
     assert!(["0", "1"].contains(&open), "the last one may not have been over yet");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_forward_that_may_open_no_more_files_says_so_and_goes_on_when_it_may() {
+    let service = Service::start(Emulator::builder());
+    let far = listen(echo).to_string();
+    let forward = Running::start(service.client(&["forward", "local", &far]));
+    let address = forward.forwards();
+    echoes(&address, 1000);
+    let usual = getrlimit(Resource::Nofile);
+    forward.limit(Resource::Nofile, Rlimit { current: Some(30), ..usual });
+    let waiting: Vec<_> = (0..40).map(|_| connect(&address)).collect();
+    let told = forward.tells();
+    assert!(told.starts_with("error: a local connection could not be accepted: "), "{told}");
+    assert_eq!((forward.tells().as_str(), forward.tells().starts_with("hint: check how many files")), ("", true));
+    drop(waiting);
+    forward.limit(Resource::Nofile, usual);
+    echoes(&address, 1000);
+    forward.send(Signal::INT);
+    assert_eq!(forward.end(), (Some(0), vec![], vec![]));
 }
 
 #[test]

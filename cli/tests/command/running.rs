@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 
 use super::program::{PATIENCE, send};
 
@@ -47,6 +47,12 @@ impl Running {
 
     pub(crate) fn send(&self, signal: Signal) {
         send(&self.child, signal);
+    }
+
+    /// Changes what the program may use.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn limit(&self, resource: Resource, limit: Rlimit) {
+        rustix::process::prlimit(Some(Pid::from_child(&self.child)), resource, limit).expect("it is ours");
     }
 
     /// Waits for the end; returns the exit code and what was still said and told.

@@ -3,6 +3,7 @@
 //! The SDK's own cache can't be told that the credentials it holds have been refused; this one can.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -185,6 +186,14 @@ pub(super) async fn check_profile(name: &str) -> Result<()> {
         None => Err(Error::invalid_argument("profile", format!("`{name}` is in none of the AWS configuration files"))
             .with_hint("see `aws configure list-profiles`")),
     }
+}
+
+/// Returns the file of certificates that the profile wants, which the SDK does not look at.
+pub(super) async fn ca_bundle(profile: Option<&str>) -> Option<PathBuf> {
+    // Who needs a file that can't be read is told by the SDK.
+    let loaded = aws_config::profile::load(&Fs::default(), &Env::default(), &Default::default(), None).await.ok()?;
+    let profile = loaded.get_profile(profile.unwrap_or("default"))?;
+    profile.get("ca_bundle").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 #[cfg(test)]

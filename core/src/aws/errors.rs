@@ -216,7 +216,12 @@ fn from_answer(call: &Call<'_>, profile: Option<&str>, answer: &Answer<'_>) -> E
             Error::new(Kind::Throttled, format!("`{action}` was throttled: {text}"))
         }
         _ if DENIED.contains(&code) => {
-            Error::new(Kind::AccessDenied, format!("`{action}` on `{name}` was refused: {text}"))
+            // A policy can be about the document alone, which AWS does not name.
+            let document = match subject {
+                Subject::Target { document: Some(document), .. } => format!(" with the document `{document}`"),
+                _ => String::new(),
+            };
+            Error::new(Kind::AccessDenied, format!("`{action}` on `{name}`{document} was refused: {text}"))
         }
         Subject::Target { target, document } => about_target(action, target, *document, answer),
         Subject::Task(task) => about_task(action, task, answer),

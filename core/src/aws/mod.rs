@@ -116,8 +116,13 @@ impl Aws {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         options.region = options.region.or_else(|| variable("AWS_REGION")).or_else(|| variable("AWS_DEFAULT_REGION"));
         let stream_endpoint = stream_endpoint(&options.endpoints, variable)?;
-        let net = network(&options, stream_endpoint.as_ref(), variable)?;
         let profile = options.profile.clone().or_else(|| variable("AWS_PROFILE"));
+        let bundle = options.tls.ca_bundle.take().or_else(|| variable("AWS_CA_BUNDLE").map(Into::into));
+        options.tls.ca_bundle = match bundle {
+            None => credentials::ca_bundle(profile.as_deref()).await,
+            bundle => bundle,
+        };
+        let net = network(&options, stream_endpoint.as_ref(), variable)?;
         if let (Some(profile), None) = (&profile, &options.credentials) {
             credentials::check_profile(profile).await?;
         }
@@ -185,13 +190,11 @@ fn network(
     stream_endpoint: Option<&StreamEndpoint>,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Net> {
-    let mut tls = options.tls.clone();
-    tls.ca_bundle = tls.ca_bundle.or_else(|| variable("AWS_CA_BUNDLE").map(Into::into));
     let proxies = match &options.proxy {
         Some(url) => Proxies::fixed(url)?,
         None => Proxies::from_variables(variable),
     };
-    Ok(Net::new(tls, proxies, stream_endpoint.and_then(StreamEndpoint::plain_authority)))
+    Ok(Net::new(options.tls.clone(), proxies, stream_endpoint.and_then(StreamEndpoint::plain_authority)))
 }
 
 /// Reads the environment and the AWS configuration files, as far as the SDK knows them, without credentials.

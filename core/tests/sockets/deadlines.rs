@@ -205,7 +205,9 @@ async fn a_target_that_boots_is_waited_for() {
     let emulator = emulator().await;
     let client = client(&emulator, timeouts()).await;
     emulator.set_online(TARGET, false);
-    let waiting = client.wait_until_connected(TARGET, 20 * SECOND);
+    // More than the SDK repeats by itself.
+    emulator.faults().fail("GetConnectionStatus", ApiFault::new("ThrottlingException", "Rate exceeded"), 4);
+    let waiting = client.wait_until_connected(TARGET, 40 * SECOND);
     let boot = async {
         until("the client asks", || emulator.requests().contains_key("GetConnectionStatus")).await;
         emulator.set_online(TARGET, true);

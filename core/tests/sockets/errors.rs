@@ -75,6 +75,10 @@ async fn what_can_not_be_started_is_refused_by_its_kind() {
     let error = refused(&client, StartSession::new(TARGET)).await;
     expect_answer(&error, Kind::AccessDenied, "AccessDeniedException");
     assert!(error.message().contains("`ssm:StartSession`") && error.hint().is_some(), "{error}");
+    emulator.faults().deny_document("AWS-StartSSHSession", true);
+    let error = refused(&client, document("AWS-StartSSHSession").parameter("portNumber", "22")).await;
+    expect_answer(&error, Kind::AccessDenied, "AccessDeniedException");
+    assert!(error.message().contains("`AWS-StartSSHSession`"), "{error}");
 }
 
 #[derive(Debug)]
