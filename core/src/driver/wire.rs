@@ -251,7 +251,6 @@ impl Wire {
             self.has_heard |= !message.is_close();
             let wants_more = match message {
                 Message::Binary(payload) => self.shared.receive(|connection| connection.handle_message(now, &payload)),
-                Message::Text(text) => self.shared.receive(|connection| connection.handle_message(now, &text.into())),
                 Message::Close(frame) => {
                     let code = frame.as_ref().map(|frame| u16::from(frame.code));
                     debug!(code, "the service closed the websocket");

@@ -13,6 +13,7 @@ mod bulk;
 mod deadline;
 mod dial;
 mod endpoint;
+mod frames;
 mod http;
 mod issuer;
 #[cfg(test)]

@@ -276,6 +276,29 @@ async fn a_message_beyond_the_limit_ends_the_websocket() {
     assert!(matches!(answer, Err(tungstenite::Error::Capacity(_))), "{answer:?}");
 }
 
+#[tokio::test]
+async fn a_message_may_come_as_text_that_is_none() {
+    use tungstenite::protocol::frame::Frame;
+    use tungstenite::protocol::frame::coding::{Data, OpCode};
+    const PAYLOAD: &[u8] = b"not UTF-8: \x01\x9a\xff";
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let url = format!("ws://{}/", listener.local_addr().expect("an address"));
+    let serve = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.expect("a client");
+        let mut socket = tokio_tungstenite::accept_async(stream).await.expect("a websocket");
+        for kind in [Data::Text, Data::Binary, Data::Text] {
+            let frame = Frame::message(PAYLOAD, OpCode::Data(kind), true);
+            socket.send(Message::Frame(frame)).await.expect("a sent message");
+        }
+        socket
+    });
+    let mut socket = connect(&net(), &url).await.expect("an open websocket");
+    for _ in 0..3 {
+        assert_eq!(socket.next().await.expect("a message").expect("a good one"), Message::binary(PAYLOAD));
+    }
+    drop(serve.await);
+}
+
 /// An address where nothing listens.
 async fn closed_port() -> std::net::SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");

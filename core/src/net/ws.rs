@@ -13,11 +13,12 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config, tungstenite};
 use super::bulk::Bulk;
 use super::deadline::Deadline;
 use super::endpoint::Endpoint;
+use super::frames::Untyped;
 use super::{Net, Stream};
 use crate::{Error, Kind, Result};
 
 /// An open websocket.
-pub(crate) type Socket = WebSocketStream<Bulk<Stream>>;
+pub(crate) type Socket = WebSocketStream<Untyped<Bulk<Stream>>>;
 
 /// The largest message and frame that is taken in: far above what agents send, far below what hurts.
 const MAX_MESSAGE: usize = 4 * 1024 * 1024;
@@ -51,7 +52,7 @@ impl Net {
         let request = upgrade_request(url, headers)?;
         let deadline = Deadline::after(timeout);
         let stream = self.dialer.dial(&target, deadline).await?;
-        let upgrade = client_async_with_config(request, Bulk::new(stream), Some(config()));
+        let upgrade = client_async_with_config(request, Untyped::new(Bulk::new(stream)), Some(config()));
         let waiting_for = || format!("`{target}` to open the websocket");
         match deadline.within(Kind::ConnectFailed, waiting_for, upgrade).await? {
             Ok((socket, _)) => Ok(socket),

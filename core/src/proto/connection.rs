@@ -178,7 +178,7 @@ impl Connection {
         }
     }
 
-    /// A websocket message, text or binary. One that can't be read is dropped and not acknowledged, so that its
+    /// A websocket message. One that can't be read is dropped and not acknowledged, so that its
     /// sender repeats it; only a peer that sends nothing else fails the session.
     pub fn handle_message(&mut self, now: Instant, message: &Bytes) {
         if self.outcome.is_some() {
