@@ -88,7 +88,7 @@ fuzz-smoke: ## every fuzz target for a few seconds, on the committed corpus
 	fuzz/run.sh $(FUZZ_SECONDS)
 
 RELEASE = $(abspath $(or $(CARGO_TARGET_DIR),target))/release
-bench: ## measure, and write benches/RESULTS.md; figures are ratios within one run
+bench: ## measure, and write RESULTS.md in benches/ and ffi/benches/; figures are ratios within one run
 	$(CARGO) bench --locked -p ssmwire
 	$(CARGO) bench --locked -p ssmwire-ffi --bench overhead --no-run
 	bindings-go/with-library.sh $(RELEASE)/deps go build -o $(RELEASE)/go-bench ./internal/bench

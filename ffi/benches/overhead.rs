@@ -1,14 +1,15 @@
 //! What the C interface costs over the Rust calls below it, and what the Go module costs, all taken in the same run:
 //! machines are noisy.
 //!
-//! `cargo bench -p ssmwire-ffi`, or `make bench`, which builds the program in Go and names it in `SSMWIRE_GO_BENCH`.
+//! `cargo bench -p ssmwire-ffi`, or `make bench`, which builds the program in Go and names it in `SSMWIRE_GO_BENCH`: then
+//! `RESULTS.md` is written beside this file.
 
 #![expect(unsafe_code, reason = "this is a caller of the C interface")]
 
 #[path = "../../core/benches/loopback/firehose.rs"]
 mod firehose;
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -34,6 +35,7 @@ const CALLS: u32 = 300_000;
 const MESSAGES: (i64, usize) = (100_000, 1024);
 /// Bytes of a run that writes.
 const UPLOAD: usize = 16 << 20;
+const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/RESULTS.md");
 const OK: i32 = 0;
 const AGAIN: i32 = 1;
 const EOF: i32 = 2;
@@ -43,14 +45,33 @@ fn main() {
     let runtime = runtime.expect("a runtime");
     let emulator = Emulator::builder().target("i-0123456789abcdef0", AgentProfile::default()).start();
     let emulator = runtime.block_on(emulator).expect("the emulator starts");
-    calls(&emulator);
-    reads();
-    writes(&emulator);
-    go(&emulator);
+    let mut rows = vec![calls(&emulator), reads(), writes(&emulator)];
+    match std::env::var_os("SSMWIRE_GO_BENCH") {
+        None => println!("Go: `make bench` measures it"),
+        Some(program) => {
+            rows.extend(go(&emulator, &program));
+            std::fs::write(RESULTS, results(&rows)).expect("the results can be written");
+        }
+    }
+}
+
+/// What a row of the table says: the figure, and what was measured on either side.
+type Row = [String; 3];
+
+fn results(rows: &[Row]) -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": an unknown processor");
+    let (model, cores) = (model.trim_start_matches([' ', '\t', ':']), std::thread::available_parallelism());
+    let cores = cores.map_or(0, usize::from);
+    let rows: String =
+        rows.iter().map(|[what, reached, beside]| format!("| {what} | {reached} | {beside} |\n")).collect();
+    format!(
+        "# What the C interface and the Go module cost\n\n`make bench` writes this file. Both sides of a row are of one run; the middle one of {ROUNDS} counts. The library is built\nas for a release with all optimization; the one that `make install` builds is made smaller, see ARCHITECTURE.md.\nHere: {cores} cores of {model}, over loopback.\n\n| | reached | of |\n| --- | --- | --- |\n{rows}"
+    )
 }
 
 /// A call that has nothing to read, and does not wait.
-fn calls(emulator: &Emulator) {
+fn calls(emulator: &Emulator) -> Row {
     let (rust, c) = (echo(emulator), c_start(emulator, "Emulator-Echo"));
     let (mut below, mut above) = (Vec::new(), Vec::new());
     let mut byte = [0];
@@ -72,11 +93,12 @@ fn calls(emulator: &Emulator) {
         above.push(start.elapsed().as_nanos() as f64 / f64::from(CALLS));
     }
     let (below, above) = (middle(below), middle(above));
-    println!("a read of nothing: {below:.0} ns in Rust, {above:.0} ns through C: {:.0} ns more", above - below);
+    let reached = format!("{:.0} ns more", above - below);
+    row("a read of nothing, through C", reached, format!("{below:.0} ns in Rust, {above:.0} ns in C"))
 }
 
 /// Output streamed to a thread that waits for it.
-fn reads() {
+fn reads() -> Row {
     let gateway = firehose::start(MESSAGES.0, MESSAGES.1);
     let total = MESSAGES.0 as usize * MESSAGES.1;
     let (mut below, mut above) = (Vec::new(), Vec::new());
@@ -110,11 +132,11 @@ fn reads() {
             ssmwire_client_close(client, 0, null_mut());
         }
     }
-    report("reads", "C", below, above);
+    rates("reads", "C", below, above)
 }
 
 /// Input streamed to a program that takes it.
-fn writes(emulator: &Emulator) {
+fn writes(emulator: &Emulator) -> Row {
     let data = vec![b'x'; UPLOAD];
     let (rust, c) = (start(emulator, "Emulator-Sink"), c_start(emulator, "Emulator-Sink"));
     let (mut below, mut above) = (Vec::new(), Vec::new());
@@ -137,14 +159,11 @@ fn writes(emulator: &Emulator) {
             above.push(UPLOAD as f64 / 1e6 / begin.elapsed().as_secs_f64());
         }
     }
-    report("writes", "C", below, above);
+    rates("writes", "C", below, above)
 }
 
 /// The same in Go: a program that reads and writes on request, and tells how long that took.
-fn go(emulator: &Emulator) {
-    let Some(program) = std::env::var_os("SSMWIRE_GO_BENCH") else {
-        return println!("Go: `make bench` measures it");
-    };
+fn go(emulator: &Emulator, program: &OsStr) -> [Row; 2] {
     let mut command = Command::new(program);
     command.envs(emulator.environment()).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().expect("the program runs");
@@ -163,7 +182,7 @@ fn go(emulator: &Emulator) {
         let seconds = order(&mut orders, &mut answers, &format!("read ws://{gateway}/ {total}"));
         above.push(total as f64 / 1e6 / seconds);
     }
-    report("reads", "Go", below, above);
+    let reads = rates("reads", "Go", below, above);
 
     let (data, rust) = (vec![b'x'; UPLOAD], start(emulator, "Emulator-Sink"));
     let (mut below, mut above) = (Vec::new(), Vec::new());
@@ -179,9 +198,9 @@ fn go(emulator: &Emulator) {
             above.push(UPLOAD as f64 / 1e6 / seconds);
         }
     }
-    report("writes", "Go", below, above);
     drop(orders);
     assert!(child.wait().expect("it ends").success());
+    [reads, rates("writes", "Go", below, above)]
 }
 
 /// Has the program do something, and returns the seconds that it took.
@@ -192,9 +211,20 @@ fn order(orders: &mut ChildStdin, answers: &mut BufReader<ChildStdout>, order: &
     answer.trim().parse::<f64>().expect("nanoseconds") / 1e9
 }
 
-fn report(what: &str, language: &str, below: Vec<f64>, above: Vec<f64>) {
+fn rates(what: &str, language: &str, below: Vec<f64>, above: Vec<f64>) -> Row {
     let (below, above) = (middle(below), middle(above));
-    println!("{what}: {below:.0} MB/s in Rust, {above:.0} MB/s through {language}: {:.0} %", above / below * 100.0);
+    let reached = format!("{:.0} %", above / below * 100.0);
+    row(
+        &format!("{what}, through {language}"),
+        reached,
+        format!("{below:.0} MB/s in Rust, {above:.0} MB/s in {language}"),
+    )
+}
+
+/// Says a result at once, and keeps it for the table.
+fn row(what: &str, reached: String, beside: String) -> Row {
+    println!("{what}: {reached}; {beside}");
+    [what.to_owned(), reached, beside]
 }
 
 fn middle(mut values: Vec<f64>) -> f64 {

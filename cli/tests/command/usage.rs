@@ -1,4 +1,4 @@
-//! What the program says before it needs any service. Texts marked so are what the AWS CLI prints.
+//! What the program says before it needs any service.
 
 use super::program::{program, run, text};
 
