@@ -11,11 +11,15 @@ use ssmwire::{Error, Kind, Result, StartSession};
 /// The members of the request, in the service's order.
 const MEMBERS: [&str; 4] = ["Target", "DocumentName", "Reason", "Parameters"];
 
+/// What helps with a request that is not in order.
+const HINT: &str = "`ssmwire start-session --generate-cli-skeleton` shows what a request looks like";
+
 /// Parses the text of `--cli-input-json`.
 pub(crate) fn parse(text: &str) -> Result<Map<String, Value>> {
     let invalid = |problem: &dyn std::fmt::Display| {
         let option = "Error parsing parameter 'cli-input-json'";
         Error::new(Kind::InvalidArgument, format!("{option}: Invalid JSON: {problem}\nJSON received: {text}"))
+            .with_hint(HINT)
     };
     match serde_json::from_str(text) {
         Ok(Value::Object(members)) => Ok(members),
@@ -33,7 +37,7 @@ pub(crate) fn merge(options: Map<String, Value>, input: Map<String, Value>) -> R
     let problems = problems(&members);
     if !problems.is_empty() {
         let message = format!("Parameter validation failed:\n{}", problems.join("\n"));
-        return Err(Error::new(Kind::InvalidArgument, message));
+        return Err(Error::new(Kind::InvalidArgument, message).with_hint(HINT));
     }
     let text = |name| members.get(name).and_then(Value::as_str).map(str::to_owned);
     Ok(StartSession {

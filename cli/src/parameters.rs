@@ -27,6 +27,7 @@ pub(crate) fn parse(text: &str) -> Result<Value> {
 
 fn invalid(problem: &str) -> Error {
     Error::new(Kind::InvalidArgument, format!("Error parsing parameter '{OPTION}': {problem}"))
+        .with_hint(r#"give NAME=VALUE,VALUE or JSON, as in portNumber=22 or {"portNumber":["22"]}"#)
 }
 
 /// A cursor over shorthand text; `index` counts bytes and lies between characters.

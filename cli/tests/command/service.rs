@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use ssmwire::{StartSession, StartSessionResponse};
-use ssmwire_emulator::{AgentProfile, Emulator, EmulatorBuilder, Scope};
+use ssmwire_emulator::{AgentProfile, ApiFault, Emulator, EmulatorBuilder, Scope};
 use tokio::runtime::Runtime;
 
 use super::program::{PATIENCE, program, send, text};
@@ -172,6 +172,43 @@ fn what_the_service_refuses_is_told_with_its_code_and_request() {
     assert_eq!(lines[2], "");
     assert!(lines[3].starts_with("hint: "), "{told}");
     assert_eq!(output.status.code(), Some(255));
+}
+
+#[test]
+fn whatever_goes_wrong_on_the_way_is_told_in_one_style_with_what_to_do() {
+    let service = Service::start(Emulator::builder());
+    let faults = service.emulator.faults();
+    let secure = service.emulator.endpoint_url().replace("http://", "https://");
+    let none: &[&str] = &[];
+    for (code, options, beginning) in [
+        (None, &["--endpoint-url", &secure][..], "error: "),
+        (Some("ExpiredTokenException"), none, "error: the credentials for `ssm:StartSession` are not valid: "),
+        (Some("InvalidSignatureException"), none, "error: the signature of `ssm:StartSession` was refused: "),
+        (Some("AccessDeniedException"), none, "error: `ssm:StartSession` on `local`"),
+    ] {
+        if let Some(code) = code {
+            // Expired credentials are asked for again once.
+            let times = if code == "ExpiredTokenException" { 2 } else { 1 };
+            faults.fail("StartSession", ApiFault::new(code, "for a test"), times);
+        }
+        let output = service.client(&[options, &["start-session", "--target", "local"]].concat()).output();
+        let output = output.expect("ended");
+        let told = text(&output.stderr);
+        assert!(told.starts_with(beginning) && told.contains("\n\nhint: "), "{code:?}: {told}");
+        assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(255), ""));
+    }
+}
+
+#[test]
+fn a_message_beyond_all_measure_ends_the_session_with_an_error() {
+    let service = Service::start(Emulator::builder());
+    let (child, stdout) = service.sleeper();
+    let sent = service.runtime.block_on(service.emulator.faults().send_garbage(Scope::All, 5 << 20));
+    assert_eq!(sent, 1);
+    let output = child.wait_with_output().expect("ended");
+    assert_eq!(output.status.code(), Some(255));
+    drop(stdout);
+    service.expect_that_nothing_runs();
 }
 
 #[test]

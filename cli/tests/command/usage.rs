@@ -48,9 +48,25 @@ fn a_request_that_can_not_be_meant_is_refused_in_the_words_of_the_aws_cli() {
         ),
     ] {
         let output = run(&[&["start-session", "--target", "i-1"], &arguments[..]].concat());
-        assert_eq!(text(&output.stderr), format!("error: {problem}"));
+        let hint = "hint: `ssmwire start-session --generate-cli-skeleton` shows what a request looks like\n";
+        assert_eq!(text(&output.stderr), format!("error: {problem}\n{hint}"));
         assert_eq!(output.status.code(), Some(255));
         assert_eq!(text(&output.stdout), "");
+    }
+}
+
+#[test]
+fn text_that_can_not_be_read_is_told_with_what_could_be() {
+    for (arguments, problem) in [
+        (["--cli-input-json", "{"], "error: Error parsing parameter 'cli-input-json': Invalid JSON: "),
+        (["--cli-input-json", "[]"], "error: Error parsing parameter 'cli-input-json': Invalid JSON: "),
+        (["--parameters", "{"], "error: Error parsing parameter '--parameters': Invalid JSON: "),
+        (["--parameters", "portNumber"], "error: Error parsing parameter '--parameters': "),
+    ] {
+        let output = run(&[&["start-session", "--target", "i-1"], &arguments[..]].concat());
+        let told = text(&output.stderr);
+        assert!(told.starts_with(problem) && told.contains("\n\nhint: "), "{told}");
+        assert_eq!(output.status.code(), Some(255));
     }
 }
 
