@@ -326,6 +326,7 @@ programs! { plain C Plain [cfg(unix)] smoke poll threads misuse hostile abandone
 programs! { address C Address [cfg(unix)] smoke poll threads misuse hostile abandoned poor fork callbacks gone }
 // Without `fork`: a child of several threads can start none of its own under this sanitizer.
 programs! { thread C Thread [cfg(unix)] smoke poll threads misuse abandoned callbacks }
+// Without `fork`: a child leaves its parent's runtime as it is on purpose, and that is a leak there.
 programs! { valgrind C Valgrind [ignore = "`make c-test` installs valgrind, and runs it"] smoke poll threads misuse hostile abandoned callbacks }
 
 programs! { cxx_plain Cxx Plain [cfg(unix)] smoke poll threads owners callbacks two }
