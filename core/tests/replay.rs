@@ -4,34 +4,53 @@
 //! sends in return must be everything that the agent needs. How two sessions are compared is written down in
 //! `tests/vectors/README.md`.
 
+#[path = "replay/comparison.rs"]
+mod comparison;
+#[path = "replay/ports.rs"]
+mod ports;
 #[path = "replay/recording.rs"]
 mod recording;
+#[path = "replay/smux.rs"]
+mod smux;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::Bytes;
+use ports::Tunnel;
 use recording::{Keys, Recording, Stream, frame};
 use serde_json::Value;
-use ssmwire::proto::payload::{Acknowledge, Challenge, ExitCode, HandshakeResponse, Size};
+use ssmwire::proto::payload::{Acknowledge, Flag, HandshakeResponse, Size};
 use ssmwire::proto::{
-    Config, Connection, DataKey, Event, Frame, Ids, MessageType, PayloadType, SessionKind, Step, StreamId, Transmit,
+    Config, Connection, DataKey, Frame, Ids, MessageType, PayloadType, SessionKind, Step, StreamId, Transmit,
 };
 use ssmwire::{Error, Kind, Secret};
 
 #[test]
 fn every_recorded_conversation_can_be_had_with_this_client() {
     let mut replayed = 0;
-    // The streams of port sessions are cut into frames by other rules than the official client's; `proto`'s own tests
-    // hold them against the recorded bytes.
-    let is_played = |recording: &&Recording| recording.has_client() && !recording.is_port();
-    for recording in Recording::all().iter().filter(is_played) {
+    for recording in Recording::all().iter().filter(|recording| recording.has_client()) {
         println!("replaying {}", recording.name);
         Replay::new(recording).run();
         replayed += 1;
     }
-    assert!(replayed >= 16, "only {replayed} conversations have a client");
+    assert!(replayed >= 26, "only {replayed} conversations have a client");
+}
+
+/// When the recorded connections were cut, all was acknowledged, so that nothing had to be sent again.
+#[test]
+fn a_conversation_survives_a_cut_at_any_moment_and_goes_on_with_what_may_be_lost() {
+    let mut sent_again = 0;
+    for recording in Recording::all().iter().filter(|recording| recording.has_client()) {
+        for line in 0..recording.lines.len() {
+            println!("cutting {} before line {}", recording.name, line + 2);
+            let mut replay = Replay::new(recording);
+            replay.cut_before = Some(line);
+            sent_again += replay.run();
+        }
+    }
+    assert!(sent_again >= 100, "only {sent_again} messages were under way");
 }
 
 /// One recording being played to one connection.
@@ -49,12 +68,23 @@ struct Replay<'a> {
     /// What this client sent.
     our_input: Stream,
     acknowledged: Vec<i64>,
+    /// What this client sent and the agent has not acknowledged; what of it a new connection must begin with; and what
+    /// was sent again.
+    unacknowledged: BTreeSet<i64>,
+    due_again: Vec<i64>,
+    sent_again: Vec<i64>,
     /// Recorded acknowledges, by type and place among the messages of that type, of what this client has not sent yet:
     /// it is not bound to the official order of, say, size and text.
     early: Vec<(PayloadType, usize)>,
     ids: Ids,
     output: Vec<u8>,
     stderr: Vec<u8>,
+    tunnel: Tunnel,
+    /// The user has ended the session at the client.
+    has_terminated: bool,
+    has_link: bool,
+    /// Before which line the connection is cut, and another one takes its place at once.
+    cut_before: Option<usize>,
 }
 
 impl<'a> Replay<'a> {
@@ -64,6 +94,9 @@ impl<'a> Replay<'a> {
         let header = |key: &str| recording.header[key].as_str().expect("text").to_owned();
         let mut config = Config::new(header("session_id"));
         config.target = Some(header("target"));
+        // What the agent did depended on the version that it was told.
+        config.client_version = recording.client_version();
+        config.serves_ports = recording.is_port();
         let sent = recording.lines.iter().filter(|line| line["from"] == "client" && line["opcode"] == "binary");
         let first_size = sent.map(frame).find(|frame| frame.payload_type == PayloadType::Size.number());
         config.size = first_size.map(|frame| Size::parse(&frame.payload).expect("a size"));
@@ -79,16 +112,30 @@ impl<'a> Replay<'a> {
             agent_output: Stream::default(),
             our_input: Stream::default(),
             acknowledged: Vec::new(),
+            unacknowledged: BTreeSet::new(),
+            due_again: Vec::new(),
+            sent_again: Vec::new(),
             early: Vec::new(),
             ids: Ids::new(8),
             output: Vec::new(),
             stderr: Vec::new(),
+            tunnel: Tunnel::default(),
+            has_terminated: false,
+            has_link: false,
+            cut_before: None,
         }
     }
 
-    fn run(mut self) {
-        for line in &self.recording.lines {
+    /// Returns how many messages had to be sent again.
+    fn run(mut self) -> usize {
+        for (index, line) in self.recording.lines.iter().enumerate() {
             self.pass_time(line["t_ms"].as_f64().expect("a time"));
+            let goes_on = self.has_link && self.connection.outcome().is_none();
+            if goes_on && self.cut_before == Some(index) {
+                self.connection.handle_lost();
+                self.open();
+                self.turn();
+            }
             if line["from"] == "client" {
                 self.follow_official_client(line);
             } else if line["to"] == "client" {
@@ -97,6 +144,7 @@ impl<'a> Replay<'a> {
             self.turn();
         }
         self.check();
+        self.sent_again.len()
     }
 
     fn pass_time(&mut self, t_ms: f64) {
@@ -111,9 +159,12 @@ impl<'a> Replay<'a> {
 
     fn receive(&mut self, line: &Value) {
         match line["opcode"].as_str().expect("an opcode") {
-            "binary" => self.receive_message(&frame(line)),
+            "binary" => self.receive_message(&self.adapted(frame(line))),
             "pong" => self.connection.handle_heartbeat(self.now),
-            "close" => self.connection.handle_lost(),
+            "close" => {
+                self.has_link = false;
+                self.connection.handle_lost();
+            }
             "response" if line["channel"] == "http" => self.receive_answer(&line["json"]),
             "response" if line["status"] == 101 => self.open(),
             "response" => assert_eq!(line["status"], 503, "{line}"),
@@ -138,6 +189,8 @@ impl<'a> Replay<'a> {
 
     fn open(&mut self) {
         assert!(!self.token.is_empty(), "a token comes first");
+        self.has_link = true;
+        self.due_again.extend(&self.unacknowledged);
         self.connection.handle_connected(self.now, Secret::new(self.token.clone()));
         let Some(Transmit::Text(text)) = self.connection.poll_transmit(self.now) else {
             panic!("the first message opens the channel");
@@ -161,6 +214,9 @@ impl<'a> Replay<'a> {
 
     /// Does what the user of the official client did, as far as its messages show it.
     fn follow_official_client(&mut self, line: &Value) {
+        if line["opcode"] == "close" && self.has_terminated {
+            self.connection.close(Ok(()));
+        }
         if line["opcode"] != "binary" {
             return;
         }
@@ -168,8 +224,16 @@ impl<'a> Replay<'a> {
         if frame.message_type != MessageType::InputStreamData || self.their_input.has(frame.sequence) {
             return;
         }
+        let flag = Flag::parse(&frame.payload).filter(|_| frame.payload_type == PayloadType::Flag.number());
+        if flag == Some(Flag::DisconnectToPort) {
+            // This client has one connection to a port where it does not multiplex, and never changes it for another.
+            return;
+        }
         self.their_input.add(&frame);
         match PayloadType::from(frame.payload_type) {
+            PayloadType::Output if self.connection.kind() == Some(SessionKind::Ports) => {
+                self.follow_frames(&frame.payload);
+            }
             PayloadType::Output => {
                 let text = self.typed(&frame.payload);
                 let written = self.connection.write(self.now, StreamId::Stdio, &text);
@@ -177,6 +241,10 @@ impl<'a> Replay<'a> {
             }
             PayloadType::Size if self.their_input.ordinal(frame.sequence) != Some((PayloadType::Size, 0)) => {
                 self.connection.resize(Size::parse(&frame.payload).expect("a size"));
+            }
+            PayloadType::Flag if flag == Some(Flag::TerminateSession) => {
+                self.connection.terminate(self.now);
+                self.has_terminated = true;
             }
             PayloadType::HandshakeResponse => {
                 // Where KMS could not be reached, no answer of its is recorded: only what the client made of it.
@@ -210,6 +278,7 @@ impl<'a> Replay<'a> {
                 text.extend_from_slice(&block);
             }
         }
+        self.read_streams();
     }
 
     fn take_sent(&mut self, frame: &Frame) {
@@ -217,12 +286,19 @@ impl<'a> Replay<'a> {
             MessageType::Acknowledge => {
                 self.acknowledged.push(Acknowledge::parse_sequence(&frame.payload).expect("an acknowledge"));
             }
-            MessageType::InputStreamData => self.our_input.add(frame),
+            MessageType::InputStreamData => {
+                if self.our_input.has(frame.sequence) {
+                    self.sent_again.push(frame.sequence);
+                }
+                self.our_input.add(frame);
+                self.unacknowledged.insert(frame.sequence);
+            }
             _ => panic!("a client does not send {}", frame.message_type),
         }
     }
 
     fn acknowledge(&mut self, sequence: i64) {
+        self.unacknowledged.remove(&sequence);
         let id = self.ids.message_id();
         let payload = Acknowledge { message_type: MessageType::InputStreamData, id, sequence }.encode();
         let frame = Frame { id, created_ms: 1, flags: 3, ..Frame::new(MessageType::Acknowledge, payload) };
@@ -231,80 +307,5 @@ impl<'a> Replay<'a> {
 
     fn typed(&self, payload: &[u8]) -> Vec<u8> {
         self.keys.as_ref().map_or_else(|| payload.to_vec(), |keys| keys.open_from_client(payload))
-    }
-}
-
-/// The comparison of the two sessions.
-impl Replay<'_> {
-    fn check(&mut self) {
-        let name = &self.recording.name;
-        self.check_handshake();
-        let typed = |stream: &Stream| -> Vec<u8> {
-            stream.payloads(PayloadType::Output).iter().flat_map(|payload| self.typed(payload)).collect()
-        };
-        assert_eq!(typed(&self.our_input), typed(&self.their_input), "{name}: what was typed");
-        let sizes = self.our_input.payloads(PayloadType::Size);
-        if self.connection.kind() == Some(SessionKind::Shell) && self.connection.is_ready() {
-            assert_eq!(sizes, self.their_input.payloads(PayloadType::Size), "{name}: the terminal's sizes");
-        } else {
-            assert!(sizes.is_empty(), "{name}: there is no terminal");
-        }
-        assert_eq!(self.output, self.agent_bytes(PayloadType::Output), "{name}: standard output");
-        assert_eq!(self.stderr, self.agent_bytes(PayloadType::StdErr), "{name}: standard error");
-        let code = self.agent_bytes(PayloadType::ExitCode);
-        assert_eq!(self.connection.exit_code(), ExitCode::parse(&code).map(|code| code.0), "{name}: exit code");
-        let numbers = self.our_input.numbers();
-        assert_eq!(numbers, (0..numbers.len() as i64).collect::<Vec<_>>(), "{name}: numbers without a gap");
-        assert_eq!(self.connection.stats().resent, 0, "{name}: what is acknowledged in time is sent once");
-        self.check_end();
-    }
-
-    fn agent_bytes(&self, kind: PayloadType) -> Vec<u8> {
-        let payloads = self.agent_output.payloads(kind);
-        match &self.keys {
-            Some(keys) => payloads.iter().flat_map(|payload| keys.open_from_agent(payload)).collect(),
-            None => payloads.concat(),
-        }
-    }
-
-    fn check_handshake(&self) {
-        let name = &self.recording.name;
-        let meaning = |payload: &Bytes| {
-            let response = HandshakeResponse::parse(payload).expect("a response");
-            let key = |action: &ssmwire::proto::payload::ProcessedAction| action.data_key.clone().map(|k| k.ciphertext);
-            response.processed.iter().map(|a| (a.action_type.clone(), a.status, key(a))).collect::<Vec<_>>()
-        };
-        let meanings = |stream: &Stream| -> Vec<_> {
-            stream.payloads(PayloadType::HandshakeResponse).iter().map(meaning).collect()
-        };
-        assert_eq!(meanings(&self.our_input), meanings(&self.their_input), "{name}: the handshake's answer");
-        let answers = self.our_input.payloads(PayloadType::ChallengeResponse);
-        assert_eq!(answers.len(), self.their_input.payloads(PayloadType::ChallengeResponse).len(), "{name}");
-        for answer in answers {
-            let keys = self.keys.as_ref().expect("an encrypted recording");
-            let sealed = Challenge::parse(&answer).expect("a challenge").0;
-            assert_eq!(keys.open_from_client(&sealed), keys.challenge, "{name}: the challenge's answer");
-        }
-    }
-
-    fn check_end(&mut self) {
-        let name = self.recording.name.as_str();
-        let expected = match name {
-            // Its end is known to the API alone.
-            "shell_resume_session_gone" => return assert!(self.connection.outcome().is_none(), "{name}"),
-            "shell_kms_client_failure" => Some(Kind::KmsFailed),
-            "shell_terminated_by_service" => Some(Kind::Terminated),
-            "unknown_session_type" => Some(Kind::Unsupported),
-            _ => None,
-        };
-        let outcome = self.connection.outcome().unwrap_or_else(|| panic!("{name} did not end"));
-        assert_eq!(outcome.as_ref().err().map(Error::kind), expected, "{name}: {outcome:?}");
-        if expected.is_none() {
-            assert!(self.connection.is_flushed(), "{name}: everything is acknowledged");
-            let mut events = std::iter::from_fn(|| self.connection.poll_event());
-            assert!(events.any(|event| event == Event::Ready), "{name}");
-        }
-        let is_end = matches!(self.connection.read_block(StreamId::Stdio), Step::End);
-        assert_eq!(is_end, expected.is_none(), "{name}: the stream ends as the session does");
     }
 }

@@ -1,12 +1,18 @@
 //! Recorded conversations as data: lines, messages, and the keys of the encrypted ones.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use bytes::Bytes;
 use serde_json::Value;
-use ssmwire::proto::{Frame, PayloadType};
+use ssmwire::proto::{Frame, PayloadType, version};
+
+/// What the names of the documents begin with whose sessions forward a local port.
+const FORWARDING: &str = "AWS-StartPortForwardingSession";
+/// The oldest client that agents multiplex with.
+const MULTIPLEXING_CLIENT: &str = "1.1.70.0";
 
 /// One recorded conversation.
 pub(crate) struct Recording {
@@ -39,6 +45,22 @@ impl Recording {
     /// Returns whether it is a port session.
     pub(crate) fn is_port(&self) -> bool {
         self.header["session_type"].as_str().is_some_and(|kind| kind.starts_with("Port"))
+    }
+
+    /// Returns whether it is a port session that forwards a local port, which is what both ends may multiplex.
+    pub(crate) fn is_forwarding(&self) -> bool {
+        self.is_port() && self.header["document"].as_str().is_some_and(|name| name.starts_with(FORWARDING))
+    }
+
+    /// Returns whether its agent multiplexes, as agents decide it (PROTOCOL §9.4).
+    pub(crate) fn is_multiplexed(&self) -> bool {
+        let order = version::compare(&self.client_version(), MULTIPLEXING_CLIENT);
+        self.is_forwarding() && order.is_some_and(Ordering::is_ge)
+    }
+
+    /// Returns what the official client said its version was.
+    pub(crate) fn client_version(&self) -> String {
+        self.header["plugin_version"].as_str().expect("a version").to_owned()
     }
 }
 
