@@ -19,7 +19,7 @@ test: check rust-test c-test go-test loom conformance servers python-test node-t
 check: ## format, lints, licences, and that the protocol builds alone
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	$(CARGO) check --locked -p ssmwire --no-default-features
+	$(CARGO) clippy --locked -p ssmwire --no-default-features -- -D warnings
 	$(CARGO) run --locked -q -p xtask -- deny
 
 rust-test: ## unit, integration, simulation and documentation tests

@@ -50,9 +50,11 @@ impl From<&str> for Secret {
 }
 
 /// Secret bytes: wiped when dropped, and shown as `[redacted]`.
+#[cfg(feature = "net")]
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub(crate) struct SecretBytes(Vec<u8>);
 
+#[cfg(feature = "net")]
 impl SecretBytes {
     pub(crate) fn new(bytes: Vec<u8>) -> Self {
         Self(bytes)
@@ -63,6 +65,7 @@ impl SecretBytes {
     }
 }
 
+#[cfg(feature = "net")]
 impl fmt::Debug for SecretBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")

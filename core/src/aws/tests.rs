@@ -179,7 +179,7 @@ async fn every_row_of_the_error_table() {
             "AccessDeniedException",
             "not you",
             Kind::AccessDenied,
-            "`ssm:StartSession` on `i-0123456789abcdef0` was refused: not you",
+            "`ssm:StartSession` on `i-0123456789abcdef0` with the document `My-Doc` was refused: not you",
         ),
         (401, "UnauthorizedException", "not you", Kind::AccessDenied, "`ssm:StartSession`"),
         (400, "ExpiredTokenException", "expired", Kind::CredentialsUnavailable, "are not valid: expired"),
@@ -545,6 +545,9 @@ async fn neither_token_nor_key_is_logged_at_any_level() {
     let (aws, _server) = serve(answers).await;
     let written = Written::default();
     let sink = written.clone();
+    // While there is but one subscriber, what another test's thread comes upon first is off for all, since that thread
+    // has none.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let guard = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || sink.clone())
