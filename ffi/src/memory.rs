@@ -47,7 +47,8 @@ pub(crate) unsafe fn take<T: Versioned>(options: *const T, name: &str) -> Result
     let mut copy: T = zeroed();
     // SAFETY: not null; the first field is there in every version of the struct, whatever its alignment.
     let size = unsafe { options.cast::<usize>().read_unaligned() };
-    if size < size_of::<usize>() || size > size_of::<T>() + GROWTH_MAX {
+    // Every version ends with a whole field, and a struct is as large as its alignment asks for.
+    if size < size_of::<usize>() || size > size_of::<T>() + GROWTH_MAX || !size.is_multiple_of(align_of::<T>()) {
         return Err(Error::invalid_argument(name, "has no size; begin with the struct's _INIT"));
     }
     let unknown = size.saturating_sub(size_of::<T>());
@@ -184,8 +185,8 @@ mod tests {
     #[derive(Clone, Copy)]
     struct Options {
         size: usize,
-        old: u32,
-        new: u32,
+        old: u64,
+        new: u64,
     }
 
     versioned!(Options);
@@ -205,6 +206,10 @@ mod tests {
     #[test]
     fn options_without_a_size_are_refused() {
         let options = Options { size: 0, old: 1, new: 2 };
+        // SAFETY: a struct.
+        assert!(unsafe { take(&raw const options, "options") }.is_err());
+        // One that ends within a field, which could be a pointer.
+        let options = Options { size: 13, old: 1, new: 2 };
         // SAFETY: a struct.
         assert!(unsafe { take(&raw const options, "options") }.is_err());
         // SAFETY: null.

@@ -122,9 +122,14 @@ impl Connection {
                 return Err(Error::new(Kind::ConnectionLost, lost));
             }
             // An ordinary shell has no handshake (PROTOCOL §7.1): its command has written nothing and has ended well.
-            if self.handshake.is_waiting() && self.config.agent_newer_than.is_none() {
+            // Not one that was closed here, before it could say anything.
+            let needs_none = self.handshake.is_waiting() && self.config.agent_newer_than.is_none();
+            if needs_none && !self.is_abandoned {
                 self.handshake.skip();
                 self.announce();
+            }
+            if !self.is_ready() && self.is_abandoned {
+                return Err(Error::new(Kind::Cancelled, "the session was closed"));
             }
             if !self.is_ready() {
                 return Err(Error::new(Kind::Terminated, "the session was ended before the agent was ready"));

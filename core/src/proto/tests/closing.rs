@@ -106,6 +106,16 @@ fn a_session_that_needs_no_handshake_and_writes_nothing_ends_well() {
 }
 
 #[test]
+fn a_session_that_was_closed_here_before_it_was_ready_is_not_ready() {
+    let mut rig = Rig::new();
+    rig.connect();
+    rig.connection.abandon();
+    rig.close("");
+    assert!(!rig.connection.is_ready());
+    rig.assert_failed(Kind::Cancelled);
+}
+
+#[test]
 fn an_end_before_the_agent_was_ready_is_an_error() {
     let mut rig = Rig::new();
     rig.connect();
