@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"context"
+	"net"
 	"strconv"
 	"strings"
 )
@@ -100,7 +101,7 @@ type Error struct {
 // Error returns the message.
 func (e *Error) Error() string { return "ssmwire: " + e.Message }
 
-// Unwrap returns the kind, and the context's reason if it is one.
+// Unwrap returns the kind, and the context's reason if it is one, or [net.ErrClosed] where something was closed.
 func (e *Error) Unwrap() []error {
 	if e.cause == nil {
 		return []error{e.Kind}
@@ -125,7 +126,13 @@ func failure(ended status, info *C.ssmwire_error) error {
 	if ended == C.SSMWIRE_OK {
 		return nil
 	}
+	var cause error
+	if ended == C.SSMWIRE_BAD_HANDLE || ended == C.SSMWIRE_CANCELLED {
+		// Contexts stay on this side: whatever the library calls cancelled was closed.
+		cause = net.ErrClosed
+	}
 	return &Error{
+		cause:       cause,
 		Kind:        Kind(ended),
 		Phase:       Phase(info.phase),
 		HTTPStatus:  int(info.http_status),

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	ssmwire "github.com/ssmwire/ssmwire/bindings-go"
 )
@@ -122,4 +123,29 @@ func TestWhatIsOverIsSaidToBe(t *testing.T) {
 	if _, err = client.StartSession(soon(t), ssmwire.StartSession{Target: target}); !errors.Is(err, ssmwire.ErrBadHandle) {
 		t.Error(err)
 	}
+}
+
+func TestWhatIsUsedWhileItsClientIsClosedIsSaidToBeClosed(t *testing.T) {
+	client := newClient(t)
+	session := startEcho(t, client)
+	stream, err := session.Stdio()
+	noError(t, err)
+	ended := make(chan error)
+	go func() {
+		var err error
+		for err == nil {
+			_, err = stream.Read(make([]byte, 100))
+		}
+		ended <- err
+	}()
+	time.Sleep(100 * time.Millisecond)
+	noError(t, client.Close())
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	if _, err := client.Run(soon(t), target, ssmwire.Command("true")); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	stream.Close()
+	session.Close()
 }

@@ -124,6 +124,40 @@ def test_many_targets_yield_their_results_as_they_come(go):
     go(work)
 
 
+def test_output_of_one_host_that_is_no_text_stops_no_other(go, tmp_path):
+    # Whichever makes the directory writes a byte that is no UTF-8.
+    command = f"if mkdir {tmp_path}/first 2>/dev/null; then printf '\\303'; else printf fine; fi"
+
+    async def work(client):
+        many = client.run_many(["local"] * 4, command, concurrency=2, text=True, binary=True)
+        results = [result async for result in many]
+        assert [type(result.error) for result in results if result.error] == [UnicodeDecodeError]
+        assert [result.result.stdout for result in results if result.result] == ["fine"] * 3
+
+    go(work)
+
+
+@pytest.mark.parametrize("wrong", [{"encoding": "nope"}, {"errors": "nope"}])
+def test_an_encoding_that_there_is_not_starts_nothing(go, emulator, wrong):
+    async def work(client):
+        with pytest.raises(LookupError):
+            await client.run("local", ["true"], **wrong)
+        with pytest.raises(LookupError):
+            await anext(client.run_many(["local"], ["true"], **wrong))
+
+    before = len(emulator.sessions())
+    go(work)
+    assert len(emulator.sessions()) == before
+
+
+def test_input_that_cannot_be_encoded_is_told_before_anything_starts(go):
+    async def work(client):
+        with pytest.raises(UnicodeEncodeError):
+            await anext(client.run_many(["local"], ["cat"], input="\u20ac", encoding="latin-1"))
+
+    go(work)
+
+
 def test_a_shell_takes_input(go):
     async def work(client):
         async with await client.shell("local", size=(100, 30)) as shell:

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,52 @@ def test_the_package_brings_the_command(command):
     assert version.stdout.split() == ["ssmwire", ssmwire.__version__]
     usage = subprocess.run([*command, "run", "--help"], capture_output=True, text=True, timeout=60, check=True)
     assert "Usage: ssmwire run" in usage.stdout
+
+
+@pytest.mark.parametrize("command", [[sys.executable, "-m", "ssmwire"], [COMMAND]], ids=["module", "script"])
+def test_ctrl_c_ends_the_command_without_a_word_of_python(command):
+    run = [*command, "--local", "run", "local", "--", "sh", "-c", "echo on; exec sleep 100"]
+    started = subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert started.stdout.readline() == "on\n"
+        started.send_signal(signal.SIGINT)
+        _, told = started.communicate(timeout=20)
+    finally:
+        started.kill()
+        started.communicate()
+    assert "Traceback" not in told
+    assert started.returncode == 130
+
+
+IGNORING = """
+import signal, sys
+from ssmwire.__main__ import main
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.argv = ["ssmwire", "--version"]
+main()
+assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+"""
+
+
+def test_a_signal_that_is_ignored_stays_so(python):
+    done = python(IGNORING)
+    assert done.returncode == 0, done.stderr
+
+
+IN_A_THREAD = """
+import sys, threading
+from ssmwire.__main__ import main
+sys.argv = ["ssmwire", "--version"]
+thread = threading.Thread(target=main)
+thread.start()
+thread.join()
+"""
+
+
+def test_the_command_runs_in_any_thread(python):
+    done = python(IN_A_THREAD)
+    assert done.stdout.startswith("ssmwire "), done.stderr
+    assert done.stderr == ""
 
 
 def test_the_script_becomes_the_plugin(tmp_path):

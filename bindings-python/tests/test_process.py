@@ -17,6 +17,7 @@ BLOCKING = {
     "write": "[process_stream.write(b'x' * 65536) for _ in range(9999)]",
     "wait": "client.command('local', ['sleep', '60']).wait()",
     "readline": "client.command('local', ['sleep', '60']).stdout.readline()",
+    "readline while another thread reads": "stdout = both(); stdout.readline()",
     "recv": "connection.recv(1)",
     "wait_until_connected": "emulator_offline(); client.wait_until_connected('local')",
     "run_many": "list(client.run_many(['local'] * 3, ['sleep', '60'], concurrency=2))",
@@ -44,6 +45,12 @@ def emulator_offline():
 
 def never_answer():
     emulator.apply({"fault": "never_answer", "operation": "StartSession", "times": 1})
+
+def both():
+    stdout = client.command("local", ["sleep", "60"]).stdout
+    threading.Thread(target=stdout.readline, daemon=True).start()
+    time.sleep(0.1)
+    return stdout
 
 def interrupt():
     time.sleep(0.5)
@@ -121,6 +128,70 @@ print("whole")
 def test_a_forked_child_has_no_handles_and_makes_its_own(python):
     done = python(FORK)
     assert (done.stdout, done.returncode) == ("whole\n", 0), done.stderr
+
+
+FORK_WHILE_READING = """
+import os, threading, time
+import ssmwire
+
+client = ssmwire.Client()
+process = client.command("local", ["sh", "-c", "sleep 2; echo on"])
+lines = []
+thread = threading.Thread(target=lambda: lines.append(process.stdout.readline()))
+thread.start()
+time.sleep(0.5)
+child = os.fork()
+if child == 0:
+    try:
+        process.stdout.readline()
+    except ssmwire.ForkedError:
+        process.stdout.close()
+        os._exit(7)
+    os._exit(1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+thread.join()
+assert lines == [b"on\\n"], lines
+print("whole")
+"""
+
+
+def test_a_child_that_was_forked_while_a_thread_reads_does_not_wait_for_that_thread(python):
+    done = python(FORK_WHILE_READING, timeout=20)
+    assert (done.stdout, done.returncode) == ("whole\n", 0), done.stderr
+
+
+LEAVE = """
+import asyncio, os, sys
+import ssmwire
+import ssmwire.aio
+from ssmwire.testing import Emulator
+
+def leave(code):
+    with Emulator() as emulator, ssmwire.Client(**emulator.client_options) as client:
+        with client.shell("local"), client.command("local", ["true"]), client.forward("local", 9):
+            fork(code)
+
+async def leave_tasks(code):
+    async with ssmwire.aio.Client() as client:
+        async with await client.shell("local"), await client.command("local", ["true"]):
+            async with await client.forward("local", 9):
+                fork(code)
+
+def fork(code):
+    child = os.fork()
+    if child == 0:
+        sys.exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == code
+
+leave(7)
+asyncio.run(leave_tasks(8))
+print("whole")
+"""
+
+
+def test_a_child_leaves_its_parents_blocks_with_its_own_exit_code(python):
+    done = python(LEAVE)
+    assert (done.stdout, done.stderr, done.returncode) == ("whole\n", "", 0), done.stderr
 
 
 MULTIPROCESSING = """

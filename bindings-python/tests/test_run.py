@@ -76,6 +76,15 @@ def test_four_threads_wait_at_the_same_time(client, tmp_path):
     assert codes == [0] * 4
 
 
+def test_keys_are_not_shown():
+    shown = repr(ssmwire.Credentials("AKID", "SECRETKEY", "TOKEN", 5.0))
+    assert "AKID" in shown
+    assert "expires_at=5.0" in shown
+    assert "SECRETKEY" not in shown
+    assert "TOKEN" not in shown
+    assert "SECRETKEY" not in str([ssmwire.Credentials("AKID", "SECRETKEY")])
+
+
 def test_wrong_types_are_told(client):
     for wrong in (5, ["a", 5], None, [b"x"]):
         with pytest.raises(TypeError):
@@ -109,6 +118,26 @@ def test_many_targets_yield_their_results_as_they_come(client):
             assert isinstance(result.error, ssmwire.TargetNotConnected)
         else:
             assert result.result.stdout == "hi\n"
+
+
+def test_output_of_one_host_that_is_no_text_stops_no_other(client, tmp_path):
+    # Whichever makes the directory writes a byte that is no UTF-8.
+    command = f"if mkdir {tmp_path}/first 2>/dev/null; then printf '\\303'; else printf fine; fi"
+    results = list(client.run_many(["local"] * 4, command, concurrency=2, text=True, binary=True))
+    assert [type(result.error) for result in results if result.error] == [UnicodeDecodeError]
+    assert [result.result.stdout for result in results if result.result] == ["fine"] * 3
+    with pytest.raises(UnicodeDecodeError):
+        client.run("local", ["printf", "\\303"], text=True, binary=True)
+
+
+@pytest.mark.parametrize("wrong", [{"encoding": "nope"}, {"encoding": "hex"}, {"errors": "nope"}])
+def test_an_encoding_that_there_is_not_starts_nothing(client, emulator, wrong):
+    before = len(emulator.sessions())
+    with pytest.raises(LookupError):
+        client.run("local", ["true"], **wrong)
+    with pytest.raises(LookupError):
+        client.run_many(["local"], ["true"], **wrong)
+    assert len(emulator.sessions()) == before
 
 
 def test_leaving_the_loop_stops_the_rest(client, emulator):

@@ -128,6 +128,57 @@ def test_two_readers_at_once_are_told(client):
         assert sorted(problems, key=str) == [ssmwire.Busy, ssmwire.Timeout]
 
 
+def in_threads(count, work):
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+
+
+def test_threads_that_share_a_file_get_each_line_once_and_whole(client):
+    lines, problems = [], []
+
+    def read(stdout):
+        try:
+            lines.extend(stdout)
+        except Exception as error:
+            problems.append(error)
+
+    with client.command("local", "seq 10000 19999 | while read n; do echo $n; done") as process:
+        in_threads(4, lambda: read(process.stdout))
+    assert problems == []
+    assert sorted(lines) == [b"%d\n" % number for number in range(10_000, 20_000)]
+
+
+def test_threads_that_share_a_file_get_as_much_as_they_ask_for(client):
+    blocks = []
+
+    def read(stdout):
+        while block := stdout.read(7):
+            blocks.append(block)
+
+    with client.command("local", "for i in $(seq 1000); do printf 1234567; done") as process:
+        in_threads(3, lambda: read(process.stdout))
+    assert blocks == [b"1234567"] * 1000
+
+
+def test_closing_a_file_wakes_all_who_read_it(client):
+    caught = []
+
+    def read(stdout):
+        try:
+            stdout.readline()
+        except ValueError as error:
+            caught.append(error)
+
+    with client.command("local", ["sleep", "60"]) as process:
+        threads = [threading.Thread(target=read, args=(process.stdout,), daemon=True) for _ in range(3)]
+        [thread.start() for thread in threads]
+        time.sleep(0.3)
+        process.stdout.close()
+        [thread.join(5) for thread in threads]
+        assert len(caught) == 3
+
+
 def test_a_read_that_timed_out_has_taken_nothing(client):
     total, wanted = b"", 18_000
     with client.command("local", "for i in $(seq 300); do head -c 60 /dev/zero; sleep 0.002; done") as process:

@@ -1,6 +1,8 @@
 import boto3
+import pytest
 
 import ssmwire
+from ssmwire.testing import Emulator
 
 
 def test_the_fixture_points_every_client_at_the_emulator(ssm_emulator):
@@ -27,3 +29,9 @@ def test_a_session_without_a_call_can_be_attached_to(ssm_emulator):
     with ssmwire.Client() as client, client.attach(**ssm_emulator.start_session("local")) as session:
         session.ready(10)
     assert "StartSession" not in ssm_emulator.requests()
+
+
+@pytest.mark.parametrize("names", [{"targets": "local"}, {"kms_keys": "alias/key"}])
+def test_the_letters_of_a_name_are_no_names(names):
+    with pytest.raises(TypeError, match="not a str"):
+        Emulator(**names)

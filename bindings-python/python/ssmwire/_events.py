@@ -55,7 +55,10 @@ class HasEvents:
         self._is_watched = threading.Lock()
 
     def event(self, timeout: float | None = None) -> Event | None:
-        """Wait for the next event; None after the end. Of events that nobody fetches 64 are kept."""
+        """Wait for the next event; None after the end. Of events that nobody fetches 64 are kept.
+
+        If none comes in `timeout` seconds it raises `Timeout`; the event that comes later is the next call's.
+        """
         if not self._is_watched.acquire(blocking=False):
             raise errors.Busy("another thread waits for the events of this handle")
         try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import time
 import weakref
 from typing import Protocol
 
-from . import _native, log
+from . import _native, errors, log
 
 CLOSE_MAX = 2.0
 """How long the end of the program waits for sessions to be ended on the service, in seconds."""
@@ -32,6 +33,11 @@ def track(client: Closable) -> None:
 def untrack(client: Closable) -> None:
     """Forget a client that was closed."""
     _open.discard(client)
+
+
+def unless_forked() -> contextlib.AbstractContextManager[object]:
+    """Let a forked child leave its parent's `with` block: nothing to close there may hide why it leaves."""
+    return contextlib.suppress(errors.ForkedError)
 
 
 def _end() -> None:

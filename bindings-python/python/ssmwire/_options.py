@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import os
 import threading
@@ -34,6 +35,20 @@ class Credentials(NamedTuple):
     expires_at: datetime.datetime | float | None = None
     """When to ask for new ones: a time with a time zone, or seconds since 1970."""
 
+    def __repr__(self) -> str:
+        # Tracebacks and logs show it, and are to have no secret.
+        token = None if self.session_token is None else _Redacted()
+        shown = (self.access_key_id, _Redacted(), token, self.expires_at)
+        fields = ", ".join(f"{name}={value!r}" for name, value in zip(self._fields, shown, strict=True))
+        return f"{type(self).__name__}({fields})"
+
+
+class _Redacted:
+    """What is shown in place of a secret."""
+
+    def __repr__(self) -> str:
+        return "<redacted>"
+
 
 class BotoSession(Protocol):
     """What of a `boto3.Session` is used."""
@@ -59,7 +74,8 @@ class CompletedCommand(NamedTuple):
     stderr: Any
     """Its standard error."""
     via: str
-    """Who kept the streams apart: the `agent`, or an `envelope` of shell lines around the command."""
+    """Who kept the streams and the exit code apart: the `agent`; or an `envelope`, a few lines of `sh` around the
+    command, since the agent, the document or the permissions don't allow the agent to, or for `input` or `binary`."""
 
     def check_returncode(self) -> None:
         """Raise `CommandFailed` unless the command is known to have succeeded."""
@@ -76,8 +92,8 @@ class HostResult(NamedTuple):
     target: str
     result: CompletedCommand | None
     """None if it could not be run to its end."""
-    error: errors.Error | None
-    """Why."""
+    error: Exception | None
+    """Why: what `run` would have raised, an `Error` or, of output that can't be decoded, a `UnicodeDecodeError`."""
 
 
 class Decoding(NamedTuple):
@@ -88,9 +104,13 @@ class Decoding(NamedTuple):
 
     @classmethod
     def of(cls, text: bool | None, encoding: str | None, problems: str | None) -> Decoding:
-        """Understand the words of `subprocess`."""
+        """Understand the words of `subprocess`; an encoding or a handler that there is not is a `LookupError`."""
         wants_text = text or encoding is not None or problems is not None
-        return cls(encoding or "utf-8" if wants_text else None, problems or "strict")
+        made = cls(encoding or "utf-8" if wants_text else None, problems or "strict")
+        # Else only output would tell, of a command that has run. Unlike `codecs.lookup` this refuses what is no text.
+        "".encode(made.encoding or "utf-8")
+        codecs.lookup_error(made.errors)
+        return made
 
     def encode(self, data: str | Data | None) -> bytes | None:
         """Make bytes of a command's input."""
@@ -240,8 +260,8 @@ def _boto_supply(session: BotoSession) -> Callable[[], Credentials]:
     return supply
 
 
-def host_results(targets: Iterable[str]) -> list[str]:
-    """Return the targets of a fleet."""
-    if isinstance(targets, str):
-        raise TypeError("targets must be a list of str, not a str")
-    return list(targets)
+def names(what: str, given: Iterable[str]) -> list[str]:
+    """Return a list of names; the letters of a single one can't be meant."""
+    if isinstance(given, str):
+        raise TypeError(f"{what} must be a list of str, not a str")
+    return list(given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import _native, errors
 from ._events import HasEvents
+from ._lifecycle import unless_forked
 from ._options import READ_SIZE, Data
 from ._streams import Connection, Reader, result, write_all
 
@@ -95,7 +96,8 @@ class Session(SessionInfo, HasEvents):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        with unless_forked():
+            self.close()
 
 
 class Shell(Session):
@@ -156,7 +158,8 @@ class Process(ProcessInfo, HasEvents):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        with unless_forked():
+            self.close()
 
 
 class ForwardInfo:
@@ -202,4 +205,5 @@ class Forward(ForwardInfo, HasEvents):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        with unless_forked():
+            self.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -34,11 +36,16 @@ def write_all(stream: _native.Stream, data: Data, timeout: float | None = None) 
 
 
 class Reader(io.BufferedIOBase):
-    """A stream to read, as a binary file. What a call that fails or is interrupted has read stays for the next."""
+    """A stream to read, as a binary file. What a call that fails or is interrupted has read stays for the next.
+
+    Threads may share it: each call gets what no other gets, and a line is a whole one.
+    """
 
     def __init__(self, stream: _native.Stream) -> None:
         self._stream = stream
         self._buffer = bytearray()
+        self._lock = threading.RLock()
+        self._process = os.getpid()
 
     def readable(self) -> bool:
         """Return True."""
@@ -46,18 +53,20 @@ class Reader(io.BufferedIOBase):
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read `size` bytes, or all until the end; less only at the end."""
-        if size is None or size < 0:
-            self._fill(lambda: False)
-            return self._take(len(self._buffer))
-        self._fill(lambda: len(self._buffer) >= size)
-        return self._take(size)
+        with self._turn():
+            if size is None or size < 0:
+                self._fill(lambda: False)
+                return self._take(len(self._buffer))
+            self._fill(lambda: len(self._buffer) >= size)
+            return self._take(size)
 
     def read1(self, size: int = -1, /) -> bytes:
         """Read what has arrived, waiting for the first byte; nothing at the end."""
         size = READ_SIZE if size < 0 else size
-        if not self._buffer and size > 0:
-            return self._stream.read(size)
-        return self._take(size)
+        with self._turn():
+            if not self._buffer and size > 0:
+                return self._stream.read(size)
+            return self._take(size)
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Read a line with its end."""
@@ -70,14 +79,21 @@ class Reader(io.BufferedIOBase):
             searched = len(self._buffer) if found < 0 else found
             return found >= 0 or (limit is not None and len(self._buffer) >= limit)
 
-        self._fill(is_there)
-        end = self._buffer.find(b"\n") + 1 or len(self._buffer)
-        return self._take(end if limit is None else min(end, limit))
+        with self._turn():
+            self._fill(is_there)
+            end = self._buffer.find(b"\n") + 1 or len(self._buffer)
+            return self._take(end if limit is None else min(end, limit))
 
     def close(self) -> None:
-        """Let the stream go."""
-        self._stream.close()
+        """Let the stream go. Whoever reads it hears that it is closed."""
+        self._stream.close()  # without a turn, which whoever reads has
         super().close()
+
+    def _turn(self) -> threading.RLock:
+        if self._process != os.getpid():
+            # A thread that is not in this forked child may have had the lock, and would never let it go.
+            self._lock, self._process = threading.RLock(), os.getpid()
+        return self._lock
 
     def _fill(self, is_enough: Callable[[], bool]) -> None:
         if self.closed:
@@ -157,7 +173,11 @@ class Connection:
         return self._peer
 
     def shutdown(self, how: int, /) -> None:
-        """Say that no more input comes."""
+        """Say here that no more input comes, with SHUT_WR or SHUT_RDWR; reads go on.
+
+        The far side can't be told: its agent knows no half-closed connections. One that answers only after the end of
+        input never ends, so give reads a timeout; it hears of the end when the connection is closed.
+        """
         if how in (socket.SHUT_WR, socket.SHUT_RDWR):
             self._stream.finish()
 

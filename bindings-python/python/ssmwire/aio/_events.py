@@ -16,7 +16,10 @@ class HasEvents:
         self._watching = Turn()
 
     async def event(self, timeout: float | None = None) -> Event | None:
-        """Wait for the next event; None after the end. Of events that nobody fetches 64 are kept."""
+        """Wait for the next event; None after the end. Of events that nobody fetches 64 are kept.
+
+        If none comes in `timeout` seconds it raises `Timeout`; the event that comes later is the next call's.
+        """
         operation = self._events.awaited()
         return self._events.taken((await within(timeout, self._watching.until(operation.poll)))[0])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .. import _native, errors
+from .._lifecycle import unless_forked
 from .._options import READ_SIZE, Data
 from .._sessions import ForwardInfo, ProcessInfo, SessionInfo
 from ._events import HasEvents
@@ -55,7 +56,8 @@ class Session(SessionInfo, HasEvents):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        with unless_forked():
+            await self.close()
 
 
 class Shell(Session):
@@ -98,7 +100,8 @@ class Process(ProcessInfo, HasEvents):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        with unless_forked():
+            await self.close()
 
 
 class Forward(ForwardInfo, HasEvents):
@@ -116,4 +119,5 @@ class Forward(ForwardInfo, HasEvents):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        with unless_forked():
+            await self.close()

@@ -128,7 +128,11 @@ class Connection:
         return self._peer
 
     def finish(self) -> None:
-        """Say that no more input comes."""
+        """Say here that no more input comes; reads go on.
+
+        The far side can't be told: its agent knows no half-closed connections. One that answers only after the end of
+        input never ends, so give reads a time limit; it hears of the end when the connection is closed.
+        """
         self._stream.native.finish()
 
     def close(self) -> None:

@@ -14,8 +14,6 @@ from ._reactor import result
 from ._sessions import Forward, Process, Session, Shell
 from ._streams import Connection
 
-_Error = errors.Error
-
 
 class Client:
     """Starts sessions, with one set of credentials, endpoints and connections.
@@ -135,30 +133,21 @@ class Client:
         reason: str | None = None,
     ) -> AsyncIterator[HostResult]:
         """Run a command on many targets, `concurrency` at a time, and yield what it came to as it comes."""
-        waiting = _options.host_results(targets)
+        decoding = Decoding.of(text, encoding, errors)
+        words = _options.arguments(args)
+        waiting = _options.names("targets", targets)
         if concurrency < 1:
             raise ValueError("concurrency must be at least 1")
+        native = self._open()
+        given = decoding.encode(input)
         waiting.reverse()
         running: set[asyncio.Task[HostResult]] = set()
 
         async def one(target: str) -> HostResult:
+            operation = native.run(target, words, given, timeout, output_max, binary, document_name, reason)
             try:
-                done = await self.run(
-                    target,
-                    args,
-                    input=input,
-                    timeout=timeout,
-                    output_max=output_max,
-                    check=check,
-                    text=text,
-                    encoding=encoding,
-                    errors=errors,
-                    binary=binary,
-                    document_name=document_name,
-                    reason=reason,
-                )
-                return HostResult(target, done, None)
-            except _Error as error:
+                return HostResult(target, await _finished(args, operation, decoding, check, timeout), None)
+            except Exception as error:  # output is decoded here, too, which raises whatever its handler of errors likes
                 return HostResult(target, None, error)
 
         try:
@@ -201,7 +190,10 @@ class Client:
         document_name: str | None = None,
         reason: str | None = None,
     ) -> Connection:
-        """Connect to a port of the target, or of a host that it reaches. Nothing listens here."""
+        """Connect to a port of the target, or of a host that it reaches. Nothing listens here.
+
+        The session stays open for about 5 seconds after its last connection was closed, for the next one.
+        """
         stream = await result(self._open().dial(target, host, port, document_name, reason))
         return Connection(stream, (host or target, port))
 
@@ -272,7 +264,8 @@ class Client:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        with _lifecycle.unless_forked():
+            await self.close()
 
     def _open(self) -> _native.Client:
         if self._is_closed:

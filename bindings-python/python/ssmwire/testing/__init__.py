@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from .. import _native
+from .. import _native, _options
+from .._lifecycle import unless_forked
 
 __all__ = ["Emulator", "EmulatorSession"]
 
@@ -55,11 +56,11 @@ class Emulator:
         throttle: int | None = None,
     ) -> None:
         self._native = _native.Emulator(
-            targets=list(targets),
+            targets=_options.names("targets", targets),
             region=region,
             agent_version=agent_version,
             faithful=faithful,
-            kms_keys=list(kms_keys),
+            kms_keys=_options.names("kms_keys", kms_keys),
             default_shell_kms_key=default_shell_kms_key,
             ecs_containers=list(ecs_containers),
             ecs_kms_key=ecs_kms_key,
@@ -82,7 +83,26 @@ class Emulator:
         """Make things go wrong, and return how many sessions that acted on at once.
 
         A fault is a line of `ssmwire emulator --scenario`: `{"fault": "cut_client"}`, or
-        `{"fault": "fail", "operation": "StartSession", "code": "ThrottlingException", "times": 2}`.
+        `{"fault": "fail", "operation": "StartSession", "code": "ThrottlingException", "times": 2}`. These are all, with
+        their fields; those with a value here may be left out:
+
+        - Of a session by its id, or of all without `session`, which all of these may have:
+
+          - `cut_client`; `close_client`: `code`, `reason=""`; `cut_client_after`: `bytes`, `times`
+          - `cut_agent`: `ms`
+          - `disturb`: `direction`, which is `to_agent` or `to_client`; the probabilities `drop=0`, `duplicate=0`,
+            `reorder=0`, `corrupt=0` and `delay=0`; `delay_ms=0`
+          - `stall`: `on`; `black_hole`: `on`
+          - `refuse_upgrades`: `times`; `refuse_upgrades_for`: `ms`
+          - `pause_publication`; `start_publication`; `send_garbage`: `bytes`
+
+        - Of an API operation:
+
+          - `fail`: `operation`, `code`, `message=""`, `status=400`, `times`
+          - `never_answer`: `operation`, `times`; `delay_answers`: `operation`, `ms`
+
+        - Of the service: `throttle`: `per_second=None`, for no limit; `deny_document`: `name`, `on`; `hide_document`:
+          `name`, `on`; `expire_session_token`: `token`; `cut_control`: `target`
         """
         return self._native.apply(json.dumps({"faults": faults}))
 
@@ -111,4 +131,5 @@ class Emulator:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        with unless_forked():
+            self.close()
