@@ -47,14 +47,20 @@ export function optionalNumber(name: string, value: unknown, least = 0, most = I
   return value
 }
 
+/** Wants a whole number of `least` to `most`, or nothing. */
+export function optionalWhole(name: string, value: unknown, least: number, most: number): number | undefined {
+  const number = optionalNumber(name, value, least, most)
+  if (number !== undefined && !Number.isInteger(number)) {
+    throw invalid(name, `can't be ${number}`)
+  }
+  return number
+}
+
 /** Wants a whole number of `least` to `most`. */
 export function whole(name: string, value: unknown, least: number, most: number): number {
-  const number = optionalNumber(name, value, least, most)
+  const number = optionalWhole(name, value, least, most)
   if (number === undefined) {
     throw wrongType(name, 'a number', value)
-  }
-  if (!Number.isInteger(number)) {
-    throw invalid(name, `can't be ${number}`)
   }
   return number
 }

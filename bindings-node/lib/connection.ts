@@ -3,7 +3,7 @@
 import { addAbortSignal, Duplex } from 'node:stream'
 import { SsmwireError } from './errors'
 import type { Operation, Stream } from './native'
-import { Reader, Writer } from './pump'
+import { cancelled, Reader, Writer } from './pump'
 import { keep, settle } from './waiting'
 
 const HIGH_WATER_MARK = 64 * 1024
@@ -180,7 +180,7 @@ export class Connection extends Duplex {
   override _destroy(error: Error | null, done: Done): void {
     clearTimeout(this.#silence)
     this.#reader?.stop()
-    this.#writer?.stop()
+    this.#writer?.stop(error ?? cancelled())
     this.#stream?.close()
     this.#stream = undefined
     done(error)

@@ -4,7 +4,7 @@ import { EventEmitter } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { AbortError } from './errors'
 import type * as native from './native'
-import { Hold, keep, settle } from './waiting'
+import { call, Hold, keep, settle } from './waiting'
 
 /** The counters of a forward: connections, and bytes. */
 export interface ForwardStats {
@@ -87,7 +87,7 @@ export class Forward extends EventEmitter {
     this.#over()
     await settle(this.#forward.close())
     this.#hold.pending = false
-    this.emit('close')
+    call(() => this.emit('close'))
   }
 
   async #tell(): Promise<void> {
@@ -96,7 +96,7 @@ export class Forward extends EventEmitter {
       if (problem === null) {
         return
       }
-      this.emit('connectionError', problem)
+      call(() => this.emit('connectionError', problem))
     }
   }
 }

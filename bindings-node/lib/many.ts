@@ -1,5 +1,6 @@
 /** One thing on many targets, a few at a time. */
 
+import { setMaxListeners } from 'node:events'
 import { SsmwireError } from './errors'
 
 /** What a command came to on one of many targets. */
@@ -22,6 +23,8 @@ export async function* asTheyCome<Result>(
   work: (target: string, signal: AbortSignal) => Promise<Result>,
 ): AsyncGenerator<HostResult<Result>, void, undefined> {
   const stop = new AbortController()
+  // Each target listens, and however many are asked for at once are no leak.
+  setMaxListeners(0, stop.signal)
   const abort = () => stop.abort(signal?.reason)
   signal?.addEventListener('abort', abort, { once: true })
   if (signal?.aborted) {

@@ -32,6 +32,11 @@ function failure(error: Error): Error | undefined {
   return error instanceof SsmwireError && error.code === 'CANCELLED' ? undefined : error
 }
 
+/** Makes what is told to whoever waits when a stream is destroyed without an error. */
+export function cancelled(): SsmwireError {
+  return new SsmwireError({ code: 'CANCELLED', message: 'the stream was destroyed' })
+}
+
 /** Reads for a `Readable`. */
 export class Reader {
   readonly #stream: Stream
@@ -101,7 +106,12 @@ export class Reader {
   }
 }
 
-/** Writes for a `Writable`, one thing at a time. */
+type Done = (error?: Error | null) => void
+
+/**
+ * Writes for a `Writable`, one thing at a time: flushes, too, have to wait their turn in the `Writable`'s queue. There is
+ * one number to be woken with, and a flush beside a write that goes on would have to wait for that as well.
+ */
 export class Writer {
   readonly #stream: Stream
   readonly #tag: number
@@ -109,6 +119,8 @@ export class Writer {
   readonly #hold = new Hold()
   readonly #scope = new AsyncResource('SsmwireWrite')
   #again: (() => void) | undefined
+  /** Who is to hear of what `#again` tries. */
+  #done: Done | undefined
 
   /** `abandon` is called when the session was closed here, before whoever writes is told. */
   constructor(stream: Stream, abandon: () => void) {
@@ -124,7 +136,7 @@ export class Writer {
   }
 
   /** Writes all of `block`. */
-  write(block: Uint8Array, done: (error?: Error | null) => void): void {
+  write(block: Uint8Array, done: Done): void {
     let start = 0
     this.#try(done, () => {
       while (start < block.length) {
@@ -139,22 +151,27 @@ export class Writer {
   }
 
   /** Waits until all that was written is acknowledged. */
-  flush(done: (error?: Error | null) => void): void {
+  flush(done: Done): void {
     this.#try(done, () => this.#stream.flush() === 0)
   }
 
-  /** Writes no more. */
-  stop(): void {
+  /** Writes no more. What was still to be done fails with `error`. */
+  stop(error: Error): void {
     unlisten(this.#tag)
-    this.#again = undefined
-    this.#hold.pending = false
+    const done = this.#done
+    this.#rest()
+    if (done) {
+      // Not from within `destroy`, which would take what a callback throws for an error of its own.
+      process.nextTick(done, error)
+    }
   }
 
-  #try(done: (error?: Error | null) => void, attempt: () => boolean): void {
+  #try(done: Done, attempt: () => boolean): void {
     const again = () => {
       try {
         if (!attempt()) {
           this.#again = again
+          this.#done = done
           this.#hold.pending = true
           return
         }
@@ -174,6 +191,7 @@ export class Writer {
 
   #rest(): void {
     this.#again = undefined
+    this.#done = undefined
     this.#hold.pending = false
   }
 }

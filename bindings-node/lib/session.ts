@@ -4,8 +4,8 @@ import { addAbortSignal, Duplex, Readable } from 'node:stream'
 import * as check from './check'
 import { Connection, close } from './connection'
 import type * as native from './native'
-import { Reader, Writer } from './pump'
-import { keep, settle } from './waiting'
+import { cancelled, Reader, Writer } from './pump'
+import { call, keep, settle } from './waiting'
 
 const HIGH_WATER_MARK = 64 * 1024
 
@@ -47,6 +47,8 @@ export class Session extends Duplex {
   readonly #stream: native.Stream
   readonly #reader: Reader
   readonly #writer: Writer
+  /** Who waits for a flush, by the empty block that stands for it among what is written. */
+  readonly #flushes = new Map<Uint8Array, Done>()
 
   /** @internal */
   constructor(session: native.Session, client: object, signal?: AbortSignal) {
@@ -106,13 +108,17 @@ export class Session extends Duplex {
     await settle(this.#session.ready(), { signal: check.optionalSignal(signal) })
   }
 
-  /** Waits until all that was written is acknowledged by the agent. */
-  async flush(): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.write('', (error) => (error ? reject(error) : resolve()))
-    })
-    await new Promise<void>((resolve, reject) => {
-      this.#writer.flush((error) => (error ? reject(error) : resolve()))
+  /** Waits until all that was written is acknowledged by the agent. What is written meanwhile goes afterwards. */
+  flush(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.destroyed) {
+        reject(this.errored ?? cancelled())
+        return
+      }
+      const mark = Buffer.alloc(0)
+      this.#flushes.set(mark, (error) => (error ? reject(error) : resolve()))
+      // It is not even taken after the end of the input.
+      this.write(mark, (error) => error && this.#flushed(mark, error))
     })
   }
 
@@ -151,7 +157,15 @@ export class Session extends Duplex {
   }
 
   override _write(block: Buffer, _encoding: BufferEncoding, done: Done): void {
-    this.#writer.write(block, done)
+    if (!this.#flushes.has(block)) {
+      this.#writer.write(block, done)
+      return
+    }
+    this.#writer.flush((error) => {
+      this.#flushed(block, error)
+      // What could not be flushed is for who waits for it, and is no error of the stream.
+      done()
+    })
   }
 
   override _final(done: Done): void {
@@ -169,13 +183,23 @@ export class Session extends Duplex {
   }
 
   override _destroy(error: Error | null, done: Done): void {
+    const reason = error ?? cancelled()
     this.#reader.stop()
-    this.#writer.stop()
+    this.#writer.stop(reason)
+    for (const mark of this.#flushes.keys()) {
+      this.#flushed(mark, reason)
+    }
     this.#stream.close()
     settle(this.#session.close()).then(
       () => done(error),
       (problem) => done(error ?? problem),
     )
+  }
+
+  #flushed(mark: Uint8Array, error?: Error | null): void {
+    const told = this.#flushes.get(mark)
+    this.#flushes.delete(mark)
+    told?.(error)
   }
 
   #reference(isReferenced: boolean): this {
@@ -198,7 +222,7 @@ export class Session extends Duplex {
       if (name === null) {
         return
       }
-      this.emit(name)
+      call(() => this.emit(name))
     }
   }
 }
@@ -289,7 +313,7 @@ export class Command {
         writer.write(Buffer.from([3]), (error) => (error ? reject(error) : resolve()))
       })
     } finally {
-      writer.stop()
+      writer.stop(cancelled())
       stream.close()
     }
   }

@@ -6,6 +6,9 @@ import { native } from './load'
 import type * as raw from './native'
 import { settle } from './waiting'
 
+/** The native module counts in 32 bits, and would take any other number for one of those. */
+const CALLS_MAX = 2 ** 32 - 1
+
 /** What an emulator is started with. */
 export interface EmulatorOptions {
   /** The ids of its managed nodes; `local` unless said otherwise. */
@@ -75,8 +78,8 @@ export class Emulator {
   }
 
   /** Makes things go wrong, and returns how many sessions that acted on at once. */
-  apply(...faults: Fault[]): Promise<number> {
-    return settle(this.#emulator.apply(JSON.stringify({ faults })))
+  async apply(...faults: Fault[]): Promise<number> {
+    return await settle(this.#emulator.apply(JSON.stringify({ faults })))
   }
 
   /** Connects or disconnects a target's agent, and returns whether there is such a target. */
@@ -122,12 +125,13 @@ export interface SdkAnswer {
 export async function startEmulator(options?: EmulatorOptions): Promise<Emulator> {
   const given = check.options<EmulatorOptions>('options', options)
   const all: raw.EmulatorOptions = {
-    ...(given as Omit<EmulatorOptions, 'targets' | 'region' | 'faithful' | 'kmsKeys' | 'ecsContainers'>),
+    ...(given as Omit<EmulatorOptions, 'targets' | 'region' | 'faithful' | 'kmsKeys' | 'ecsContainers' | 'throttle'>),
     targets: check.texts('targets', given.targets ?? ['local']),
     region: check.optionalText('region', given.region) ?? 'eu-west-1',
     faithful: check.flag('faithful', given.faithful, false),
     kmsKeys: check.texts('kmsKeys', given.kmsKeys ?? []),
     ecsContainers: given.ecsContainers ?? [],
+    throttle: check.optionalWhole('throttle', given.throttle, 0, CALLS_MAX),
   }
   return new Emulator(await settle(native.startEmulator(all)))
 }

@@ -24,14 +24,18 @@ process.once('exit', () => native.end(isMainThread))
 
 function ring(): void {
   for (const tag of native.takeReady()) {
-    try {
-      waiting.get(tag)?.()
-    } catch (error) {
-      // What a listener throws is uncaught, as anywhere; those after it are still to be served.
-      process.nextTick(() => {
-        throw error
-      })
-    }
+    call(() => waiting.get(tag)?.())
+  }
+}
+
+/** Calls what may call listeners. What they throw is uncaught, as anywhere; those after them are still to be served. */
+export function call(work: () => void): void {
+  try {
+    work()
+  } catch (error) {
+    process.nextTick(() => {
+      throw error
+    })
   }
 }
 

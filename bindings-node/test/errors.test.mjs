@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { Client, CommandError, SsmwireError } from 'ssmwire'
+import { startEmulator } from 'ssmwire/testing'
 import { emulated } from './support.mjs'
 
 const emulator = await emulated({ targets: ['local'] })
@@ -105,12 +106,20 @@ const wrongValues = {
   'no concurrency': () => client.runMany(['local'], 'true', { concurrency: 0 }),
   'too many sessions': () => client.forward('local', { port: 22, sessions: 10_000 }),
   'half a session': () => client.forward('local', { port: 22, sessions: 0.5 }),
+  'an emulator with a negative throttle': () => startEmulator({ throttle: -1 }),
+  'an emulator with half a call a second': () => startEmulator({ throttle: 0.5 }),
 }
 for (const [what, call] of Object.entries(wrongValues)) {
   test(`${what} is INVALID_ARGUMENT`, async () => {
     await assert.rejects(async () => call(), { name: 'SsmwireError', code: 'INVALID_ARGUMENT' })
   })
 }
+
+test('a fault that there is not rejects, and throws nothing at who applies it', async () => {
+  const applying = emulator.apply({ fault: 'bogus' })
+  assert.ok(applying instanceof Promise)
+  await assert.rejects(applying, { name: 'SsmwireError', code: 'INVALID_ARGUMENT' })
+})
 
 test('a closed client starts nothing', async () => {
   const closed = emulator.client()

@@ -372,6 +372,32 @@ test('a forward tells of connections that fail, and goes on', async () => {
   await forward.close()
 })
 
+test('what a listener of a forward throws is uncaught, and it tells of what fails next', async () => {
+  const { code, stdout, stderr } = await program(
+    `
+    import net from 'node:net'
+    process.on('uncaughtException', (error, origin) => console.log(origin, error.message))
+    const forward = await client.forward('local', { port: ${await refusing()} })
+    let count = 0
+    forward.on('connectionError', () => { throw new Error('listener ' + (count += 1)) })
+    forward.on('close', () => { throw new Error('closed') })
+    for (const wanted of [1, 2]) {
+      net.connect(forward.address().port, '127.0.0.1').on('error', () => {})
+      while (count < wanted) await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    await forward.close()
+    `,
+    { emulator },
+  )
+  assert.equal(stderr, '')
+  assert.deepEqual(stdout.trimEnd().split('\n'), [
+    'uncaughtException listener 1',
+    'uncaughtException listener 2',
+    'uncaughtException closed',
+  ])
+  assert.equal(code, 0)
+})
+
 test('a signal closes a forward', async () => {
   const stop = new AbortController()
   const forward = await client.forward('local', { port: echo, signal: stop.signal })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { emulated, until } from './support.mjs'
+import { emulated, program, until } from './support.mjs'
 
 const emulator = await emulated({ targets: ['local', 'i-1', 'i-2', 'i-3'] })
 const client = emulator.client()
@@ -118,6 +118,20 @@ test('runMany yields results as they come, and failures among them', async () =>
   }
   const expected = { 'i-1': 'hi', 'i-2': 'hi', 'i-away': 'TARGET_NOT_CONNECTED', local: 'hi' }
   assert.deepEqual(Object.fromEntries(results), expected)
+})
+
+test('runMany on many targets at once warns of no leak', async () => {
+  const { code, stdout, stderr } = await program(
+    `
+    let count = 0
+    for await (const _ of client.runMany(Array(12).fill('local'), 'true', { concurrency: 12 })) count += 1
+    console.log(count)
+    `,
+    { emulator },
+  )
+  assert.equal(stderr, '')
+  assert.equal(stdout, '12\n')
+  assert.equal(code, 0)
 })
 
 test('leaving the loop of runMany stops the rest', async () => {

@@ -4,7 +4,7 @@ import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { test } from 'node:test'
 import { Shell } from 'ssmwire'
-import { all, emulated, served, until } from './support.mjs'
+import { all, emulated, program, served, until } from './support.mjs'
 
 const ecs = { cluster: 'web', task: '0123456789abcdef0123456789abcdef', container: 'app' }
 const emulator = await emulated({ targets: ['local'], ecsContainers: [ecs] })
@@ -148,6 +148,29 @@ test('a lost connection is resumed, tells so, and loses nothing', async () => {
   shell.write('echo $((6*7)); exit\n')
   assert.match((await output).toString(), /42/)
   assert.deepEqual(told, ['reconnecting'])
+})
+
+test('what a listener of a session throws is uncaught, and the next event comes', async () => {
+  const { code, stdout, stderr } = await program(
+    `
+    import { startEmulator } from 'ssmwire/testing'
+    process.on('uncaughtException', (error, origin) => console.log(origin, error.message))
+    const emulator = await startEmulator()
+    const shell = await emulator.client().shell('local')
+    shell.on('reconnecting', () => { throw new Error('from a listener') }).resume()
+    await shell.ready()
+    const resumed = once(shell, 'resumed')
+    await emulator.apply({ fault: 'cut_client', session: shell.id })
+    await resumed
+    console.log('resumed')
+    await shell.close()
+    await emulator.close()
+    `,
+    { emulator },
+  )
+  assert.equal(stderr, '')
+  assert.equal(stdout, 'uncaughtException from a listener\nresumed\n')
+  assert.equal(code, 0)
 })
 
 test('a session of any document can be started as it is', async () => {
