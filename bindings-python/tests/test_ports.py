@@ -1,5 +1,6 @@
 import contextlib
 import socket
+import sys
 import threading
 import time
 
@@ -106,6 +107,16 @@ def test_a_refused_connection_is_an_error(client):
         port = server.getsockname()[1]
     with client.dial("local", port) as connection, pytest.raises(ConnectionRefusedError):
         connection.recv(1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system can reset a Unix socket")
+def test_a_refused_connection_resets_its_socket(client):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with client.dial_socket("local", port) as plain:
+        plain.settimeout(30)
+        with pytest.raises(ConnectionResetError):
+            plain.recv(1)
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,8 @@ mod live;
 #[cfg(feature = "net")]
 mod net;
 mod options;
+#[cfg(all(feature = "net", target_os = "linux"))]
+mod pair;
 #[cfg(feature = "net")]
 mod port;
 pub mod proto;

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::join::{Cut, Progress, join};
+#[cfg(target_os = "linux")]
+use crate::pair::{Unread, pair};
 use crate::proto::{MuxId, StreamId};
 use crate::session::{Handle, Session};
 use crate::{Error, Kind, Result};
@@ -162,26 +164,33 @@ impl ByteStream {
 
     /// Makes the stream one end of a pair of sockets, and returns the other: for whoever needs a real descriptor. What is
     /// written to it goes to the far side, what comes from there can be read; see [`ByteStream::join`]. It ends where the
-    /// stream ends or fails; closing it closes the stream. It is in blocking mode.
+    /// stream ends, and is reset if the stream fails, but for systems other than Linux, where that is an end, too. Closing
+    /// it closes the stream. It is in blocking mode.
     ///
     /// # Errors
     /// [`crate::Kind::Forked`] in a child process, [`crate::Kind::Internal`] if there is no descriptor to be had.
     #[cfg(unix)]
     pub fn into_socket(self) -> Result<std::os::unix::net::UnixStream> {
-        use std::os::unix::net::UnixStream;
         self.session.shared.check_home()?;
         let failed = |error: io::Error| {
             Error::new(Kind::Internal, format!("a pair of sockets can't be made: {error}")).with_source(error)
         };
-        let (near, far) = UnixStream::pair().map_err(failed)?;
-        far.set_nonblocking(true).map_err(failed)?;
+        let (ours, theirs) = pair().map_err(failed)?;
         let runtime = self.session.core.runtime.clone();
         runtime.spawn(async move {
-            let mut far = tokio::net::UnixStream::from_std(far)?;
-            let (mut reader, mut writer) = far.split();
-            self.join(&mut reader, &mut writer, &Progress::default()).await
+            let (reader, mut writer) = tokio::net::UnixStream::from_std(ours)?.into_split();
+            #[cfg(target_os = "linux")]
+            let mut reader = Unread::new(reader);
+            #[cfg(not(target_os = "linux"))]
+            let mut reader = reader;
+            let joined = self.join(&mut reader, &mut writer, &Progress::default()).await;
+            #[cfg(target_os = "linux")]
+            if joined.is_ok() {
+                reader.finish();
+            }
+            joined
         });
-        Ok(near)
+        Ok(theirs)
     }
 
     /// The read that all others are made of.
@@ -199,6 +208,14 @@ impl ByteStream {
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.session.shared.poll_flush(cx)
     }
+}
+
+/// Makes a pair of sockets: ours, and the other one.
+#[cfg(all(unix, not(target_os = "linux")))]
+fn pair() -> io::Result<(std::os::unix::net::UnixStream, std::os::unix::net::UnixStream)> {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    Ok((ours, theirs))
 }
 
 impl AsyncRead for ByteStream {

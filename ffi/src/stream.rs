@@ -183,7 +183,8 @@ pub unsafe extern "C" fn ssmwire_stream_finish(stream: StreamHandle, error: *mut
 
 /// Turns a stream into one end of a pair of sockets, for whoever needs a real descriptor: what is written to it goes to
 /// the far side, what comes from there can be read. It is in blocking mode, and the caller's to close. The stream's handle
-/// is closed by it. Why a stream fails, a descriptor does not tell: it ends.
+/// is closed by it. It ends where the stream ends, and on Linux it is reset if
+/// the stream fails.
 ///
 /// Any thread, at once. `SSMWIRE_AGAIN` while the stream is being opened; `SSMWIRE_UNSUPPORTED` on Windows.
 #[unsafe(no_mangle)]

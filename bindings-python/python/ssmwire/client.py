@@ -222,7 +222,10 @@ class Client:
         document_name: str | None = None,
         reason: str | None = None,
     ) -> socket.socket:
-        """Connect as `dial` does, and return a true socket, for whoever needs a descriptor."""
+        """Connect as `dial` does, and return a true socket, for whoever needs a descriptor.
+
+        Where the connection fails, the socket is reset (on Linux), and reading raises `ConnectionResetError`.
+        """
         return self.dial(target, port, host=host, document_name=document_name, reason=reason).detach_socket()
 
     def forward(

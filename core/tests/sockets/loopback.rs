@@ -302,6 +302,25 @@ async fn dropping_the_last_handle_ends_the_session_on_the_service() {
     until("the session is terminated", ended).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_fails_resets_its_socket() {
+    use std::io::{Read, Write};
+    let builder = Emulator::builder().target(TARGET, AgentProfile::default());
+    let emulator = start(builder.max_duration(Duration::from_secs(2))).await;
+    let client = client(&emulator).await;
+    let mut socket = echo(&client).await.stdio().into_socket().expect("a socket");
+    let exchange = tokio::task::spawn_blocking(move || {
+        socket.write_all(b"said").expect("writes");
+        let mut answer = [0; 4];
+        socket.read_exact(&mut answer).expect("reads");
+        (answer, socket.read(&mut [0; 16]))
+    });
+    let (answer, rest) = soon(exchange).await.expect("no panic");
+    assert_eq!(&answer, b"said");
+    assert_eq!(rest.expect_err("it has failed").kind(), std::io::ErrorKind::ConnectionReset);
+    until_all_ended(&emulator).await;
+}
+
 /// Reads from a socket that the library pumps, as a program would that knows nothing of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_can_be_a_socket() {

@@ -221,7 +221,10 @@ class Client:
         document_name: str | None = None,
         reason: str | None = None,
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect as `dial` does, and return what `asyncio.open_connection` would."""
+        """Connect as `dial` does, and return what `asyncio.open_connection` would.
+
+        Where the connection fails, reading raises `ConnectionResetError` (on Linux).
+        """
         plain = await self.dial_socket(target, port, host=host, document_name=document_name, reason=reason)
         return await asyncio.open_connection(sock=plain)
 
