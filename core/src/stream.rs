@@ -185,8 +185,10 @@ impl ByteStream {
             let mut reader = reader;
             let joined = self.join(&mut reader, &mut writer, &Progress::default()).await;
             #[cfg(target_os = "linux")]
-            if joined.is_ok() {
-                reader.finish();
+            match joined {
+                Ok(()) => reader.finish(),
+                // Dropping it would say first that all has ended well.
+                Err(_) => writer.forget(),
             }
             joined
         });
