@@ -120,7 +120,8 @@ pub struct Endpoints {
 /// these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// StartSession, with credentials, retries and throttling.
+    /// StartSession, with credentials and retries. Where the service throttles, a start waits in line behind those that
+    /// came before: so long for the next one of all to be let in, and so long again once it is the first.
     pub start: Duration,
     /// One attempt to open a data channel: DNS, TCP, proxy, TLS, upgrade.
     pub connect: Duration,
