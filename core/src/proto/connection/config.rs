@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::proto::payload::Size;
 use crate::proto::version::CLIENT_VERSION;
 
-/// What a [`Connection`] is told about its session, and its limits.
+/// What a [`super::Connection`] is told about its session, and its limits.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The session's id.
@@ -15,9 +15,9 @@ pub struct Config {
     /// The version to announce.
     pub client_version: String,
     /// Refuse the handshake of an agent that is not newer than this, before it does anything: the session then fails
-    /// with [`Kind::Unsupported`].
+    /// with [`crate::Kind::Unsupported`].
     pub agent_newer_than: Option<&'static str>,
-    /// Whether the caller serves port sessions; otherwise their handshake is refused with [`Kind::Unsupported`].
+    /// Whether the caller serves port sessions; otherwise their handshake is refused with [`crate::Kind::Unsupported`].
     pub serves_ports: bool,
     /// The terminal's size, sent as soon as there is a terminal.
     pub size: Option<Size>,

@@ -41,12 +41,12 @@ pub enum Transmit {
     Ping,
 }
 
-/// What the caller of a [`Connection`] must know or answer.
+/// What the caller of a [`super::Connection`] must know or answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The agent's message for the user.
     CustomerMessage(String),
-    /// The session is encrypted: answer with [`Connection::handle_data_key`].
+    /// The session is encrypted: answer with [`super::Connection::handle_data_key`].
     NeedDataKey(KeyRequest),
     /// The agent is ready.
     Ready,
