@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { emulated, program, served } from './support.mjs'
+import { unreading } from './unreading.mjs'
 
 const emulator = await emulated()
-const client = emulator.client()
+const client = emulator.client({ timeouts: { close: 1000 } })
 // None of these reads, so that much of what is written to them is never taken.
 const stuck = await served((socket) => socket.pause())
 
@@ -77,8 +78,8 @@ test('a flush beside the end of the input settles, and the session ends', { time
 })
 
 const streams = {
-  session: sink,
-  shell: () => client.shell('local'),
+  session: async () => unreading(await client.startSession({ target: 'local' })),
+  shell: async () => unreading(await client.shell('local')),
   connection: () => client.dial('local', { port: stuck }),
 }
 for (const [kind, open] of Object.entries(streams)) {
@@ -108,10 +109,10 @@ test('what is written to a connection that is destroyed while it is opened fails
 })
 
 test('destroying a stream with an error fails what is pending with that', { timeout: 30_000 }, async () => {
-  const shell = await client.shell('local')
+  const shell = await unreading(await client.shell('local'))
   const problem = new Error('enough')
   const failed = new Promise((resolve) => shell.once('error', resolve))
-  const writing = written(shell, Buffer.alloc(100_000_000))
+  const writing = written(shell, Buffer.alloc(30_000_000))
   const flushing = assert.rejects(shell.flush(), problem)
   await destroyLater(shell, problem)
   assert.equal(await writing, problem)
@@ -122,8 +123,8 @@ test('destroying a stream with an error fails what is pending with that', { time
 test('closing a shell rejects each flush that is pending, and fails the end of its input', {
   timeout: 30_000,
 }, async () => {
-  const shell = await client.shell('local')
-  shell.write(Buffer.alloc(3_000_000))
+  const shell = await unreading(await client.shell('local'))
+  shell.write(Buffer.alloc(30_000_000))
   const flushes = [shell.flush(), shell.flush()]
   const ended = new Promise((resolve) => shell.end(resolve))
   const rejected = flushes.map((flush) => assert.rejects(flush, { name: 'SsmwireError', code: 'CANCELLED' }))
@@ -137,8 +138,9 @@ test('closing a shell rejects each flush that is pending, and fails the end of i
 test('what was pending when a stream was destroyed leaves nothing unhandled', { timeout: 30_000 }, async () => {
   const { code, stdout, stderr } = await program(
     `
-    const shell = await client.shell('local')
-    shell.write(Buffer.alloc(3_000_000))
+    import { unreading } from './unreading.mjs'
+    const shell = await unreading(await client.shell('local'))
+    shell.write(Buffer.alloc(30_000_000))
     shell.flush().catch(({ code }) => console.log('flush', code))
     shell.write('more', ({ code }) => console.log('write', code))
     shell.end()
@@ -161,9 +163,10 @@ test('what a callback throws when its stream is destroyed is uncaught', { timeou
   const { stdout } = await program(
     `
     process.on('uncaughtException', (error, origin) => console.log(origin, error.message))
-    const shell = await client.shell('local')
+    import { unreading } from './unreading.mjs'
+    const shell = await unreading(await client.shell('local'))
     shell.on('error', () => console.log('an error of the stream'))
-    shell.write(Buffer.alloc(100_000_000), () => { throw new Error('from a callback') })
+    shell.write(Buffer.alloc(30_000_000), () => { throw new Error('from a callback') })
     await new Promise((resolve) => setTimeout(resolve, 100))
     await shell.close()
     `,
