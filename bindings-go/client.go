@@ -64,6 +64,9 @@ type Config struct {
 	PingInterval time.Duration
 	// PongTimeout is how long a ping may stay unanswered. 20 s by default.
 	PongTimeout time.Duration
+	// Keepalive keeps sessions from being idle: whenever nothing has been sent for so long, something is of which programs
+	// notice nothing. Without it, the service ends sessions that were idle for 20 minutes, or what the account has chosen.
+	Keepalive time.Duration
 }
 
 // Client has one set of credentials, endpoints and connections, which its sessions share. Make one, and use it for all.
@@ -104,6 +107,7 @@ func New(config Config) (*Client, error) {
 		stall_timeout_ms:      milliseconds(config.StallTimeout),
 		ping_interval_ms:      milliseconds(config.PingInterval),
 		pong_timeout_ms:       milliseconds(config.PongTimeout),
+		keepalive_ms:          milliseconds(config.Keepalive),
 	}
 	if copies.err != nil {
 		return nil, copies.err

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	ssmwire "github.com/ssmwire/ssmwire/bindings-go"
 )
@@ -71,6 +72,20 @@ func TestASessionOfAnyDocumentHasStreamsAndCounters(t *testing.T) {
 	if len(all) != 100_000 || stats.BytesIn != 100_000 || stats.MessagesIn == 0 || stats.Unread != 0 {
 		t.Errorf("%d bytes, %+v", len(all), stats)
 	}
+}
+
+func TestASessionThatIsKeptAliveSendsWhatIsNoInput(t *testing.T) {
+	session, err := newClientOf(t, ssmwire.Config{Keepalive: 20 * time.Millisecond}).StartSession(soon(t), greeter)
+	noError(t, err)
+	defer session.Close()
+	eventually(t, "messages are sent", func() bool {
+		stats, err := session.Stats()
+		noError(t, err)
+		if stats.BytesOut != 0 {
+			t.Fatalf("%+v", stats)
+		}
+		return stats.MessagesOut >= 5
+	})
 }
 
 func TestASessionThatSomebodyElseStartedIsTakenOver(t *testing.T) {

@@ -364,6 +364,11 @@ typedef struct {
      * How long a ping may stay unanswered. 20 s by default.
      */
     int64_t pong_timeout_ms;
+    /**
+     * Keeps sessions from being idle: whenever nothing has been sent for so long, something is of which programs notice
+     * nothing. Without it, the service ends sessions that were idle for 20 minutes, or what the account has chosen.
+     */
+    int64_t keepalive_ms;
 } ssmwire_client_options;
 #define SSMWIRE_CLIENT_OPTIONS_INIT SSMWIRE_INIT_(ssmwire_client_options)
 

@@ -579,6 +579,9 @@ struct client_options {
     timeout ping_interval{};
     /// How long a ping may stay unanswered. 20 s by default.
     timeout pong_timeout{};
+    /// Keeps sessions from being idle: whenever nothing has been sent for so long, something is of which programs notice
+    /// nothing. Without it, the service ends sessions that were idle for 20 minutes, or what the account has chosen.
+    timeout keepalive{};
     /// C's function that is asked for credentials; `ask` sets it.
     ssmwire_credentials_fn credentials = nullptr;
     /// What it is called with.
@@ -1294,6 +1297,7 @@ class client : public detail::owner<ssmwire_client> {
         made.stall_timeout_ms = detail::option(options.stall_timeout);
         made.ping_interval_ms = detail::option(options.ping_interval);
         made.pong_timeout_ms = detail::option(options.pong_timeout);
+        made.keepalive_ms = detail::option(options.keepalive);
         ssmwire_client handle{};
         ssmwire_status status = texts.check(call.told());
         if (status == SSMWIRE_OK) {

@@ -49,6 +49,12 @@ export interface ClientOptions {
   attachOnly?: boolean
   /** Bytes that may wait for a session's reader; then the far side is stopped. 16 MiB unless said otherwise. */
   unreadMax?: number
+  /**
+   * Keeps sessions from being idle: whenever nothing has been sent for so many milliseconds, something is of which
+   * programs notice nothing. Without it, the service ends sessions that were idle for 20 minutes, or what the account
+   * has chosen.
+   */
+  keepalive?: number
 }
 
 /** A document's parameters. */
@@ -369,6 +375,7 @@ function clientOptions(given: Partial<ClientOptions>): raw.ClientOptions {
     proxy: check.optionalText('proxy', given.proxy),
     attachOnly: check.flag('attachOnly', given.attachOnly, false),
     unreadMax: check.optionalNumber('unreadMax', given.unreadMax, 1),
+    keepalive: check.optionalNumber('keepalive', given.keepalive, 1),
   })
 }
 

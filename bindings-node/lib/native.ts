@@ -65,6 +65,7 @@ export interface ClientOptions {
   proxy?: string
   attachOnly: boolean
   unreadMax?: number
+  keepalive?: number
 }
 
 export interface SessionOptions {

@@ -65,6 +65,9 @@ impl Client {
         if let Some(bytes) = options.unread_max {
             builder = builder.unread_max(raised(&env, size("unreadMax", bytes))?);
         }
+        if let Some(interval) = options.keepalive {
+            builder = builder.keepalive(raised(&env, milliseconds("keepalive", interval))?);
+        }
         let client = Arc::new(raised(&env, Task::spawn(builder.build()))?);
         Home::of(&env)?.track(&client);
         Ok(Self(client))

@@ -21,6 +21,7 @@ pub struct ClientOptions {
     pub proxy: Option<String>,
     pub attach_only: bool,
     pub unread_max: Option<f64>,
+    pub keepalive: Option<f64>,
 }
 
 /// Keys that requests are signed with.

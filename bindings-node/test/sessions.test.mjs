@@ -195,6 +195,17 @@ test('a session of any document can be started as it is', async () => {
   await session.close()
 })
 
+test('a session that is kept alive sends what is no input', async () => {
+  const kept = emulator.client({ keepalive: 20 })
+  const shell = await kept.shell('local')
+  await until(() => shell.stats().messagesOut >= 5, 'messages')
+  assert.equal(shell.stats().bytesOut, 0)
+  await kept.close()
+  for (const wrong of [0, -1, Number.NaN]) {
+    assert.throws(() => emulator.client({ keepalive: wrong }), { code: 'INVALID_ARGUMENT', message: /keepalive/ })
+  }
+})
+
 test('a client without credentials attaches to what others have started', async () => {
   const { Client } = await import('ssmwire')
   const attaching = new Client({ attachOnly: true })

@@ -38,7 +38,7 @@ impl Client {
     #[new]
     #[pyo3(signature = (
         *, region=None, profile=None, keys=None, source=None, endpoints, timeouts, ca_bundle=None, verify=true,
-        proxy=None, attach_only=false, unread_max=None
+        proxy=None, attach_only=false, unread_max=None, keepalive=None
     ))]
     #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn new(
@@ -54,6 +54,7 @@ impl Client {
         proxy: Option<String>,
         attach_only: bool,
         unread_max: Option<usize>,
+        keepalive: Option<f64>,
     ) -> PyResult<Self> {
         let mut builder = ssmwire::Client::builder().verify_tls(verify);
         builder = builder.endpoints(raised(py, read_endpoints(endpoints))?);
@@ -82,6 +83,9 @@ impl Client {
         }
         if let Some(bytes) = unread_max {
             builder = builder.unread_max(bytes);
+        }
+        if let Some(interval) = keepalive {
+            builder = builder.keepalive(raised(py, seconds("keepalive", interval))?);
         }
         Ok(Self(Owned::new(raised(py, Task::spawn(builder.build()))?)))
     }
@@ -148,7 +152,7 @@ impl Client {
     ) -> PyResult<Operation> {
         let command = raised(py, command(arguments))?;
         let input = input.map(<[u8]>::to_vec);
-        let timeout = raised(py, timeout.map(seconds).transpose())?;
+        let timeout = raised(py, timeout.map(|number| seconds("timeout", number)).transpose())?;
         self.start(py, async move |client: ssmwire::Client| {
             let mut run = client.run(target, command).binary(binary);
             if let Some(input) = input {
@@ -274,7 +278,7 @@ impl Client {
 
     /// Waits until the target's agent is connected.
     fn wait_until_connected(&self, py: Python<'_>, target: String, timeout: f64) -> PyResult<Operation> {
-        let timeout = raised(py, seconds(timeout))?;
+        let timeout = raised(py, seconds("timeout", timeout))?;
         self.start(py, async move |client: ssmwire::Client| {
             client.wait_until_connected(&target, timeout).await.map(|()| Value::Unit)
         })
@@ -335,7 +339,7 @@ fn read_timeouts(given: BTreeMap<String, f64>) -> Result<Timeouts> {
             "pong" => &mut timeouts.pong,
             _ => return Err(Error::invalid_argument("timeouts", format!("know no `{name}`"))),
         };
-        *place = seconds(number)?;
+        *place = seconds("timeouts", number)?;
     }
     Ok(timeouts)
 }

@@ -91,7 +91,7 @@ impl Emulator {
         if let Some(name) = ecs_kms_key {
             builder = builder.ecs_kms_key(name);
         }
-        let given = |timeout: Option<f64>| raised(py, timeout.map(seconds).transpose());
+        let given = |timeout: Option<f64>| raised(py, timeout.map(|number| seconds("timeout", number)).transpose());
         if let Some(timeout) = given(idle_timeout)? {
             builder = builder.idle_timeout(timeout);
         }

@@ -22,7 +22,7 @@ pub(crate) fn wait<T: Send>(
     stop: impl Fn() -> Option<Error>,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<Result<T>> + Send,
 ) -> PyResult<T> {
-    let timeout = timeout.map(seconds).transpose().map_err(|error| raise(py, &error))?;
+    let timeout = timeout.map(|number| seconds("timeout", number)).transpose().map_err(|error| raise(py, &error))?;
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     loop {
         let slice = Instant::now() + SLICE;
@@ -45,10 +45,10 @@ pub(crate) fn wait<T: Send>(
 ///
 /// # Errors
 /// [`Kind::InvalidArgument`] for a number that is negative or none.
-pub(crate) fn seconds(number: f64) -> Result<Duration> {
+pub(crate) fn seconds(field: &'static str, number: f64) -> Result<Duration> {
     if number == f64::INFINITY {
         return Ok(Duration::MAX);
     }
     Duration::try_from_secs_f64(number)
-        .map_err(|_| Error::invalid_argument("timeout", format!("can't be {number} seconds")))
+        .map_err(|_| Error::invalid_argument(field, format!("can't be {number} seconds")))
 }

@@ -35,6 +35,18 @@ def test_a_shell_takes_input_and_a_size(client):
         shell.write(b"more")
 
 
+def test_a_session_that_is_kept_alive_sends_what_is_no_input(emulator):
+    with ssmwire.Client(**emulator.client_options, keepalive=0.02) as client, client.shell("local") as shell:
+        deadline = time.monotonic() + 20
+        while shell.stats()["messages_out"] < 5:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert shell.stats()["bytes_out"] == 0
+    for wrong in (0, -1, float("nan")):
+        with pytest.raises(ssmwire.InvalidArgument, match="keepalive"):
+            ssmwire.Client(**emulator.client_options, keepalive=wrong)
+
+
 def test_a_command_has_files_and_an_exit_code(client):
     with client.command("local", "echo one; echo two; printf three; echo bad >&2; exit 4") as process:
         assert process.stdout.readline() == b"one\n"

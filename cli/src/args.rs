@@ -54,6 +54,10 @@ pub(crate) struct ServiceOptions {
     /// Accept any TLS certificate
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) no_verify_ssl: bool,
+    /// Keep sessions from being idle: send something of which programs notice nothing, whenever nothing has been sent for
+    /// so long; without it, the service ends sessions that were idle for 20 minutes, or what the account has chosen
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) keepalive: Option<Duration>,
 }
 
 /// The commands.
@@ -338,6 +342,7 @@ impl CommandLine {
             ("--endpoint-url", service.endpoint_url.is_some()),
             ("--ca-bundle", service.ca_bundle.is_some()),
             ("--no-verify-ssl", service.no_verify_ssl),
+            ("--keepalive", service.keepalive.is_some() && takes_none),
         ];
         given.into_iter().find_map(|(option, given)| given.then_some((option, beside)))
     }

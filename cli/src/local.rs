@@ -1,6 +1,6 @@
 //! This machine as the target of an emulator: what `--local` and `emulator` have in common.
 
-use ssmwire::{Client, Endpoints, Result};
+use ssmwire::{Client, ClientBuilder, Endpoints, Result};
 use ssmwire_emulator::{AgentProfile, Emulator, EmulatorBuilder};
 use uuid::Uuid;
 
@@ -28,14 +28,14 @@ pub(crate) fn this_machine() -> AgentProfile {
     AgentProfile { shell: vec![shell], ..AgentProfile::default() }
 }
 
-/// Starts the emulator of `--local` on a free port of the loopback interface, and makes a client of it, whatever the
+/// Starts the emulator of `--local` on a free port of the loopback interface, and begins a client of it, whatever the
 /// environment says about AWS.
-pub(crate) async fn start() -> Result<(Emulator, Client)> {
+pub(crate) async fn start() -> Result<(Emulator, ClientBuilder)> {
     let emulator =
         emulator().target(TARGET, this_machine()).ecs_container(TARGET, TARGET, TARGET, this_machine()).start().await?;
     let url = Some(emulator.endpoint_url());
     let endpoints = Endpoints { ssm: url.clone(), kms: url.clone(), ecs: url, ssmmessages: None };
     let client = Client::builder().region(emulator.region()).endpoints(endpoints);
-    let client = client.static_credentials(emulator.access_key_id(), emulator.secret_access_key()).build().await?;
+    let client = client.static_credentials(emulator.access_key_id(), emulator.secret_access_key());
     Ok((emulator, client))
 }

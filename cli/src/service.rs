@@ -1,6 +1,6 @@
 //! Where sessions come from: AWS, or the emulator inside this process.
 
-use ssmwire::{Client, Endpoints, Result};
+use ssmwire::{Client, ClientBuilder, Endpoints, Result};
 use ssmwire_emulator::Emulator;
 
 use crate::args::ServiceOptions;
@@ -15,22 +15,16 @@ pub(crate) struct Service {
 impl Service {
     /// Opens what the options ask for.
     pub(crate) async fn open(options: &ServiceOptions) -> Result<Self> {
-        if options.local {
-            let (emulator, client) = local::start().await?;
-            return Ok(Self { client, emulator: Some(emulator) });
+        let (emulator, mut builder) = if options.local {
+            let (emulator, builder) = local::start().await?;
+            (Some(emulator), builder)
+        } else {
+            (None, at_aws(options))
+        };
+        if let Some(interval) = options.keepalive {
+            builder = builder.keepalive(interval);
         }
-        let endpoints = Endpoints { ssm: options.endpoint_url.clone(), ..Endpoints::default() };
-        let mut builder = Client::builder().endpoints(endpoints).verify_tls(!options.no_verify_ssl);
-        if let Some(region) = &options.region {
-            builder = builder.region(region);
-        }
-        if let Some(profile) = &options.profile {
-            builder = builder.profile(profile);
-        }
-        if let Some(bundle) = &options.ca_bundle {
-            builder = builder.ca_bundle(bundle);
-        }
-        Ok(Self { client: builder.build().await?, emulator: None })
+        Ok(Self { client: builder.build().await?, emulator })
     }
 
     /// Returns the client.
@@ -45,4 +39,20 @@ impl Service {
             emulator.shutdown().await;
         }
     }
+}
+
+/// Begins the client that the options describe.
+fn at_aws(options: &ServiceOptions) -> ClientBuilder {
+    let endpoints = Endpoints { ssm: options.endpoint_url.clone(), ..Endpoints::default() };
+    let mut builder = Client::builder().endpoints(endpoints).verify_tls(!options.no_verify_ssl);
+    if let Some(region) = &options.region {
+        builder = builder.region(region);
+    }
+    if let Some(profile) = &options.profile {
+        builder = builder.profile(profile);
+    }
+    if let Some(bundle) = &options.ca_bundle {
+        builder = builder.ca_bundle(bundle);
+    }
+    builder
 }

@@ -52,6 +52,7 @@ pub(crate) struct Core {
     pub(crate) runtime: Handle,
     pub(crate) timeouts: Timeouts,
     pub(crate) unread_max: usize,
+    pub(crate) keepalive: Option<Duration>,
     region: String,
     home: Home,
     pub(crate) live: Arc<Live>,

@@ -93,7 +93,7 @@ kinds! {
     /// The far side broke the protocol; the message says which rule.
     Protocol = 403, false, "please report this with the agent's version";
     /// The service ended the session because it was idle.
-    IdleTimeout = 404, false, "raise the idle timeout in the Session Manager preferences";
+    IdleTimeout = 404, false, "raise the idle timeout in the Session Manager preferences, or let the client keep its sessions alive (`keepalive`)";
     /// The service ended the session because it reached its maximum duration.
     MaxDuration = 405, false, "raise the maximum duration in the Session Manager preferences";
     /// The session was terminated by somebody or something else; the service's text is kept.

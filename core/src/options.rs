@@ -140,7 +140,7 @@ pub struct Timeouts {
 }
 
 /// As good as never, and still far from the end of what a clock can show.
-const TIMEOUT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+pub(crate) const TIMEOUT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 impl Timeouts {
     /// Cuts every timeout to ten years, so that `Duration::MAX` can stand for "never".

@@ -233,6 +233,7 @@ pub(crate) fn config(core: &Core, session_id: &str, target: Option<&str>) -> Con
         stall: timeouts.stall,
         ping_interval: timeouts.ping_interval,
         pong: timeouts.pong,
+        keepalive: core.keepalive,
         ..Config::new(session_id)
     }
 }

@@ -80,6 +80,9 @@ pub struct ClientOptions {
     pub ping_interval_ms: i64,
     /// How long a ping may stay unanswered. 20 s by default.
     pub pong_timeout_ms: i64,
+    /// Keeps sessions from being idle: whenever nothing has been sent for so long, something is of which programs notice
+    /// nothing. Without it, the service ends sessions that were idle for 20 minutes, or what the account has chosen.
+    pub keepalive_ms: i64,
 }
 
 versioned!(ClientOptions);
@@ -227,6 +230,9 @@ unsafe fn builder(options: &ClientOptions) -> Result<(ClientBuilder, Option<Arc<
     }
     if options.unread_max > 0 {
         builder = builder.unread_max(usize::try_from(options.unread_max).unwrap_or(usize::MAX));
+    }
+    if let Some(interval) = u64::try_from(options.keepalive_ms).ok().filter(|interval| *interval > 0) {
+        builder = builder.keepalive(Duration::from_millis(interval));
     }
     Ok((builder, source))
 }

@@ -119,6 +119,7 @@ class Client:
         proxy: str | None = None,
         attach_only: bool = False,
         unread_max: int | None = None,
+        keepalive: float | None = None,
     ) -> Self: ...
     def ready(self) -> Operation[str]: ...
     def start_session(

@@ -196,6 +196,7 @@ def open_client(
     proxy: str | None,
     attach_only: bool,
     unread_max: int | None,
+    keepalive: float | None,
 ) -> _native.Client:
     """Make the native client of the options of both faces."""
     keys: tuple[str, str, str | None] | None = None
@@ -226,6 +227,7 @@ def open_client(
         proxy=proxy,
         attach_only=attach_only,
         unread_max=unread_max,
+        keepalive=keepalive,
     )
     if source is not None and supply is not None:
         threading.Thread(target=_answer, args=(source, supply), name="ssmwire-credentials", daemon=True).start()

@@ -32,6 +32,9 @@ class Client:
         proxy: The proxy for everything, in place of what HTTPS_PROXY says.
         attach_only: Makes a client that only attaches, and needs neither region nor credentials.
         unread_max: Bytes that may wait for a session's reader; then the far side is stopped.
+        keepalive: Keeps sessions from being idle: whenever nothing has been sent for so many seconds, something is of
+            which programs notice nothing. Without it, the service ends sessions that were idle for 20 minutes, or what
+            the account has chosen.
 
     """
 
@@ -49,6 +52,7 @@ class Client:
         proxy: str | None = None,
         attach_only: bool = False,
         unread_max: int | None = None,
+        keepalive: float | None = None,
     ) -> None:
         self._native = _options.open_client(
             region=region,
@@ -62,6 +66,7 @@ class Client:
             proxy=proxy,
             attach_only=attach_only,
             unread_max=unread_max,
+            keepalive=keepalive,
         )
         self.region: str = result(self._native.ready())
         """The region; empty for a client that only attaches and knows none."""

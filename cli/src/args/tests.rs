@@ -52,8 +52,9 @@ fn emulators_take_no_options_of_aws() {
     assert_eq!(refusal("ssmwire --profile p --local shell local"), ErrorKind::ArgumentConflict);
     assert_eq!(refusal("ssmwire --local emulator"), ErrorKind::ArgumentConflict);
     assert_eq!(refusal("ssmwire emulator --profile p"), ErrorKind::ArgumentConflict);
+    assert_eq!(refusal("ssmwire emulator --keepalive 60"), ErrorKind::ArgumentConflict);
     parse("ssmwire emulator --region r").expect("valid");
-    assert!(parse("ssmwire shell local --local").expect("valid").service.local);
+    assert!(parse("ssmwire shell local --local --keepalive 60").expect("valid").service.local);
 }
 
 #[test]

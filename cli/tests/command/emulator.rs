@@ -243,3 +243,12 @@ fn documents_come_from_files_and_limit_their_sessions() {
         assert!(text(&output.stderr).contains(problem), "{}", text(&output.stderr));
     }
 }
+
+#[test]
+fn a_session_that_is_kept_alive_outlasts_the_idle_timeout() {
+    let emulator = Running::start(&["--idle-timeout", "3"]);
+    let mut kept = emulator.client(&["run", "local", "--keepalive", "0.25", "--", "sh", "-c", "sleep 7; echo done"]);
+    let output = kept.stdin(Stdio::null()).output().expect("ended");
+    assert_eq!(text(&output.stdout), "done\n", "{}", text(&output.stderr));
+    emulator.end(Signal::TERM);
+}

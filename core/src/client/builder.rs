@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use tokio::runtime::Handle;
@@ -31,6 +32,7 @@ pub struct ClientBuilder {
     attach_only: bool,
     runtime: Option<Handle>,
     unread_max: Option<usize>,
+    keepalive: Option<Duration>,
 }
 
 impl fmt::Debug for ClientBuilder {
@@ -152,6 +154,18 @@ impl ClientBuilder {
         self
     }
 
+    /// Keeps this client's sessions from being idle: whenever nothing has been sent for `interval`, a size message is,
+    /// of which programs notice nothing. The service ends sessions that were idle for 1 to 60 minutes, by default 20.
+    ///
+    /// Off without this, since an idle timeout is there to end what somebody has forgotten. The longest duration of a
+    /// session stays what it is. A terminal whose size nobody has told becomes 300 columns wide and 100 rows high, as
+    /// the official client makes it.
+    #[must_use]
+    pub fn keepalive(mut self, interval: Duration) -> Self {
+        self.keepalive = Some(interval);
+        self
+    }
+
     /// Reads the AWS configuration and makes the client. Credentials are asked for by its first call.
     ///
     /// # Errors
@@ -164,6 +178,9 @@ impl ClientBuilder {
         let unread_max = self.unread_max.unwrap_or(UNREAD_MAX);
         if unread_max == 0 {
             return Err(Error::invalid_argument("unread_max", "must be at least 1"));
+        }
+        if self.keepalive.is_some_and(|interval| interval.is_zero()) {
+            return Err(Error::invalid_argument("keepalive", "must be longer than nothing"));
         }
         let timeouts = self.timeouts.bounded();
         let options = AwsOptions {
@@ -186,6 +203,7 @@ impl ClientBuilder {
             runtime,
             timeouts,
             unread_max,
+            keepalive: self.keepalive,
             home: Home::here(),
             live: Arc::default(),
             lanes: Lanes::default(),

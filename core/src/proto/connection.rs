@@ -25,6 +25,7 @@ use super::frame::{Frame, MessageType, OVERHEAD, SYN_FIN};
 use super::handshake::{Handshake, SessionKind};
 use super::ids::{Ids, MessageId};
 use super::inbound::{Inbound, Owed};
+use super::keepalive::Keepalive;
 use super::liveness::Liveness;
 use super::outbound::Outbound;
 use super::payload::{Acknowledge, OpenDataChannel, PayloadType, Size};
@@ -59,13 +60,16 @@ pub struct Connection {
     outbound: Outbound,
     pieces: Pieces,
     liveness: Liveness,
+    keepalive: Keepalive,
     stdio: Buffer,
     stderr: Buffer,
     /// The connections of a multiplexed port session.
     mux: Option<Mux>,
     is_full: bool,
     is_abandoned: bool,
+    /// The terminal's size while the far side does not know it yet, and what it was told last.
     size: Option<Size>,
+    told_size: Size,
     is_mid_line: bool,
     exit_code: Option<i32>,
     /// Whether anything has come for standard output.
@@ -119,12 +123,14 @@ impl Connection {
             outbound: Outbound::new(Window::new(config.window_bytes, config.window_bytes_max)),
             pieces: Pieces::new(config.message_bytes_max),
             liveness: Liveness::new(config.ping_interval, config.pong),
+            keepalive: Keepalive::new(config.keepalive, now),
             stdio: Buffer::default(),
             stderr: Buffer::default(),
             mux: None,
             is_full: false,
             is_abandoned: false,
             size: config.size,
+            told_size: Size::WITHOUT_TERMINAL,
             is_mid_line: false,
             exit_code: None,
             has_data: false,
@@ -275,6 +281,7 @@ impl Connection {
         }
         self.open_input(now);
         self.push_pending(now);
+        self.keep_alive(now);
         if let Some(frame) = self.outbound.poll_new(now) {
             return Some(Transmit::Binary(frame));
         }
@@ -302,6 +309,7 @@ impl Connection {
             self.handshake_deadline().map(|at| (at, "handshake")),
             self.stall_deadline().map(|at| (at, "stall")),
             self.input_deadline().map(|at| (at, "input")),
+            self.keepalive_deadline().map(|at| (at, "keepalive")),
             self.mux.as_ref().and_then(Mux::deadline),
         ]
         .into_iter()
@@ -330,6 +338,7 @@ impl Connection {
         let sequence = self.outbound.next_sequence();
         let mut frame = Frame::data(MessageType::InputStreamData, sequence, kind.number(), Bytes::new());
         self.stamp(now, &mut frame);
+        self.keepalive.handle_sent(now);
         self.outbound.push(frame.encode_around(message), length);
         self.stats.messages_out += 1;
     }

@@ -25,6 +25,7 @@ pub mod frame;
 mod handshake;
 mod ids;
 mod inbound;
+mod keepalive;
 mod liveness;
 mod outbound;
 pub mod payload;

@@ -8,6 +8,7 @@ mod encryption;
 mod frames;
 mod handshake;
 mod hostile;
+mod keepalive;
 mod liveness;
 mod path;
 mod payloads;

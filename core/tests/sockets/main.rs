@@ -9,6 +9,7 @@ mod ecs;
 mod errors;
 mod fixture;
 mod fork;
+mod keepalive;
 mod loopback;
 mod ports;
 mod resume;

@@ -294,6 +294,26 @@ static void container(ssmwire_client client) {
     CHECK_OK(ssmwire_session_close(session, SOON, &error));
 }
 
+/* A session that is kept alive sends what is no input. */
+static void kept_alive(void) {
+    ssmwire_client_options options = SSMWIRE_CLIENT_OPTIONS_INIT;
+    ssmwire_session_stats stats = SSMWIRE_SESSION_STATS_INIT;
+    ssmwire_client client;
+    ssmwire_session session;
+    ssmwire_stream stream;
+    options.keepalive_ms = 20;
+    CHECK_OK(ssmwire_client_open(&options, &client, &error));
+    session = start_echo(client, &stream);
+    while (stats.messages_out < 5) {
+        usleep(20000);
+        CHECK_OK(ssmwire_session_get_stats(session, &stats, &error));
+        CHECK(stats.bytes_out == 0);
+    }
+    CHECK_OK(ssmwire_stream_close(stream, &error));
+    CHECK_OK(ssmwire_session_close(session, SOON, &error));
+    CHECK_OK(ssmwire_client_close(client, SOON, &error));
+}
+
 int main(void) {
     ssmwire_session_options options = SSMWIRE_SESSION_OPTIONS_INIT;
     ssmwire_client client = open_client();
@@ -307,6 +327,7 @@ int main(void) {
     shell(client);
     ports(client);
     container(client);
+    kept_alive();
     session = start_echo(client, &stream);
     write_all(stream, "back and forth", 14);
     read_until(stream, "back and forth");

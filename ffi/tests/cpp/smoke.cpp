@@ -211,6 +211,20 @@ static void container(const ssmwire::client &client) {
     read_until(shell.stdio, "inside");
 }
 
+/* A session that is kept alive sends what is no input. */
+static void kept_alive() {
+    ssmwire::client_options options;
+    options.keepalive = 20ms;
+    const auto client = MUST(ssmwire::client::open(options));
+    const auto shell = MUST(client.shell(TARGET));
+    MUST(shell.session.ready(SOON));
+    while (MUST(shell.session.stats()).messages_out < 5) {
+        CHECK(MUST(shell.session.stats()).bytes_out == 0);
+        std::this_thread::sleep_for(20ms);
+    }
+    MUST(client.close(SOON));
+}
+
 int main() {
     CHECK(ssmwire::abi_version() == SSMWIRE_ABI_VERSION && ssmwire::version().size() >= 5);
     CHECK(ssmwire::status_name(SSMWIRE_TARGET_NOT_CONNECTED) == "TargetNotConnected");
@@ -222,6 +236,7 @@ int main() {
     streams(client);
     ports(client);
     container(client);
+    kept_alive();
     MUST(client.close(SOON));
     MUST(ssmwire::shutdown(SOON));
     return 0;

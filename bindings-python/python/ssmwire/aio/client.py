@@ -36,6 +36,7 @@ class Client:
         proxy: str | None = None,
         attach_only: bool = False,
         unread_max: int | None = None,
+        keepalive: float | None = None,
     ) -> None:
         self._native = _options.open_client(
             region=region,
@@ -49,6 +50,7 @@ class Client:
             proxy=proxy,
             attach_only=attach_only,
             unread_max=unread_max,
+            keepalive=keepalive,
         )
         self.region: str = region or ""
         """The region; what the configuration says, once the client was entered."""

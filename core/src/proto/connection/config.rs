@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::options::TIMEOUT_MAX;
 use crate::proto::payload::Size;
 use crate::proto::version::CLIENT_VERSION;
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub ping_interval: Duration,
     /// How long a ping may stay unanswered.
     pub pong: Duration,
+    /// How long nothing may be sent before something is that keeps the session from being idle; `None` for ever.
+    pub keepalive: Option<Duration>,
 }
 
 impl Config {
@@ -66,6 +69,7 @@ impl Config {
             stall: timeouts.stall,
             ping_interval: timeouts.ping_interval,
             pong: timeouts.pong,
+            keepalive: None,
         }
     }
 
@@ -79,6 +83,7 @@ impl Config {
             ..crate::Timeouts::default()
         };
         let crate::Timeouts { handshake, stall, ping_interval, pong, .. } = timeouts.bounded();
-        Self { handshake, stall, ping_interval, pong, window_bytes: self.window_bytes.max(1), ..self }
+        let keepalive = self.keepalive.map(|interval| interval.min(TIMEOUT_MAX));
+        Self { handshake, stall, ping_interval, pong, keepalive, window_bytes: self.window_bytes.max(1), ..self }
     }
 }

@@ -113,6 +113,7 @@ impl Connection {
         }
         if let Some(size) = self.size.take() {
             self.push(now, PayloadType::Size, &size.encode());
+            self.told_size = size;
         }
         if self.input.finish == Finish::Wanted {
             self.input.finish = Finish::Done;
@@ -122,6 +123,21 @@ impl Connection {
             }
         }
         self.push_streams(now);
+    }
+
+    /// Sends a size once nothing has been sent for long: a terminal knows it already, and agents acknowledge and ignore
+    /// it in every other session (PROTOCOL §11.5).
+    pub(super) fn keep_alive(&mut self, now: Instant) {
+        if self.keepalive_deadline().is_some_and(|at| now >= at) {
+            self.push(now, PayloadType::Size, &self.told_size.encode());
+        }
+    }
+
+    /// What waits for its acknowledge is sent again, and keeps the session alive by itself.
+    pub(super) fn keepalive_deadline(&self) -> Option<Instant> {
+        let is_idle = self.input.state == InputState::Open && self.outbound.is_empty();
+        let can_send = self.link.is_up && self.link.paused_until.is_none();
+        self.keepalive.deadline().filter(|_| is_idle && can_send)
     }
 
     pub(super) fn push_input(&mut self, now: Instant, data: &[u8]) -> Result<()> {
