@@ -57,8 +57,9 @@ func TestCredentialsThatCannotBeHadAreAnError(t *testing.T) {
 }
 
 func TestARequestForCredentialsEndsWithTheClient(t *testing.T) {
-	ended := make(chan struct{})
+	asked, ended := make(chan struct{}), make(chan struct{})
 	client := newClientOf(t, ssmwire.Config{Credentials: func(ctx context.Context) (ssmwire.Credentials, error) {
+		close(asked)
 		<-ctx.Done()
 		close(ended)
 		return ssmwire.Credentials{}, ctx.Err()
@@ -68,7 +69,7 @@ func TestARequestForCredentialsEndsWithTheClient(t *testing.T) {
 		_, err := client.StartSession(context.Background(), ssmwire.StartSession{Target: target})
 		failed <- err
 	}()
-	time.Sleep(100 * time.Millisecond)
+	<-asked
 	noError(t, client.Close())
 	<-ended
 	if err := <-failed; err == nil {
@@ -100,9 +101,7 @@ func TestTheLogGoesToTheLoggerAndHasNoSecrets(t *testing.T) {
 	handler := slog.NewTextHandler(&log, &slog.HandlerOptions{Level: ssmwire.LevelTrace})
 	noError(t, ssmwire.SetLogger(slog.New(handler)))
 	defer ssmwire.SetLogger(nil)
-	call(t, "SsmwireEmulator.ApplyFaults", map[string]any{
-		"faults": []any{map[string]any{"fault": "cut_client_after", "bytes": 2000, "times": 1}},
-	})
+	cutOnceAfter(t, 2000)
 	_, err := client.Run(soon(t), target, ssmwire.Line("echo hunter2; seq 5000"))
 	noError(t, err)
 	eventually(t, "something is logged", func() bool { return strings.Contains(log.String(), "part=ssmwire") })

@@ -44,6 +44,8 @@ func run(m *testing.M) int {
 			command.Env = append(command.Env, variable)
 		}
 	}
+	// A shell that reads nothing of the account's when it starts: that could wait, and write.
+	command.Env = append(command.Env, "SHELL=/bin/sh", "ENV=")
 	command.Stderr = os.Stderr
 	output, err := command.StdoutPipe()
 	must(err)
@@ -70,6 +72,18 @@ func must(err error) {
 	if err != nil {
 		panic(err)
 	}
+}
+
+// cutOnceAfter cuts each session's connection after so many bytes, once, until the test is over.
+func cutOnceAfter(t *testing.T, bytes int) {
+	t.Helper()
+	set := func(bytes, times int) {
+		call(t, "SsmwireEmulator.ApplyFaults", map[string]any{
+			"faults": []any{map[string]any{"fault": "cut_client_after", "bytes": bytes, "times": times}},
+		})
+	}
+	set(bytes, 1)
+	t.Cleanup(func() { set(0, 0) })
 }
 
 func noError(t testing.TB, err error) {

@@ -147,9 +147,7 @@ func TestAPortSessionCarriesManyConnections(t *testing.T) {
 
 func TestALostConnectionIsResumedAndSaid(t *testing.T) {
 	client := newClient(t)
-	call(t, "SsmwireEmulator.ApplyFaults", map[string]any{
-		"faults": []any{map[string]any{"fault": "cut_client_after", "bytes": 300_000, "times": 1}},
-	})
+	cutOnceAfter(t, 300_000)
 	session, err := client.StartSession(soon(t), ssmwire.StartSession{
 		Target: target, Document: "Emulator-Chargen", Parameters: map[string][]string{"bytes": {"1000000"}},
 	})

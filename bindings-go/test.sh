@@ -1,6 +1,8 @@
 #!/bin/sh
 # Checks and tests the module; `make go-test` builds what it needs, and says where the command is in SSMWIRE.
 set -eu
+# The emulator of a thousand sessions needs more descriptors than are usual. Go raises its own limit, and no child's.
+ulimit -Sn "$(ulimit -Hn)"
 badly=$(gofmt -l .)
 if [ -n "$badly" ]; then
     echo "not as gofmt has it: $badly" >&2

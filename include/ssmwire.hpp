@@ -579,8 +579,9 @@ struct client_options {
     timeout ping_interval{};
     /// How long a ping may stay unanswered. 20 s by default.
     timeout pong_timeout{};
-    /// Keeps sessions from being idle: whenever nothing has been sent for so long, something is of which programs notice
-    /// nothing. Without it, the service ends sessions that were idle for 20 minutes, or what the account has chosen.
+    /// Keeps sessions from being idle: whenever nothing has been sent for so long, something is of which programs
+    /// notice nothing. Without it, the service ends sessions that were idle for 20 minutes, or what the account has
+    /// chosen.
     timeout keepalive{};
     /// C's function that is asked for credentials; `ask` sets it.
     ssmwire_credentials_fn credentials = nullptr;

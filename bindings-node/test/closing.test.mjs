@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { all, emulated, served } from './support.mjs'
+import { unreading } from './unreading.mjs'
 
 const emulator = await emulated()
 
@@ -26,8 +27,8 @@ test('closing the client destroys its streams without an error, and whoever read
 
 test('what is being written when the client is closed fails without an error of the stream', async () => {
   const port = await served((socket) => socket.pause())
-  const client = emulator.client()
-  const streams = [await client.dial('local', { port }), await client.shell('local')]
+  const client = emulator.client({ timeouts: { close: 1000 } })
+  const streams = [await client.dial('local', { port }), await unreading(await client.shell('local'))]
   const errors = []
   const outcomes = streams.map(async (stream) => {
     stream.on('error', (error) => errors.push(error))

@@ -1,6 +1,7 @@
 """The emulator of the whole test run, in this process; `client` talks to it."""
 
 import os
+import resource
 import subprocess
 import sys
 
@@ -10,6 +11,10 @@ import ssmwire
 from ssmwire.testing import Emulator
 
 ECS = ("web", "0123456789abcdef0123456789abcdef", "app")
+
+
+# Hundreds of sessions and the emulator that serves them are in one process: more than the usual 1,024 descriptors.
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 
 
 @pytest.fixture(scope="session")

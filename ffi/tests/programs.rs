@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use ssmwire_emulator::{AgentProfile, Emulator, EmulatorBuilder};
 
 /// The target that every emulator here has.
@@ -238,10 +239,19 @@ fn end(mut child: Child) -> Output {
     Output { status, stdout: stdout.join().expect("it is read"), stderr: stderr.join().expect("it is read") }
 }
 
+/// The emulator of a thousand sessions needs more descriptors than the 1,024 that are usual.
+fn raise_descriptors_max() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("within what is allowed");
+}
+
 /// Runs a program with an emulator of its own.
 fn run(name: &str, language: Language, way: Way) {
     let directory = tempfile::tempdir().expect("a directory");
     let program = compile(name, language, way, &language.sources(name), directory.path());
+    if name == "many" {
+        raise_descriptors_max();
+    }
     // As patient as the programs are: under valgrind and beside others, an answer can take longer than 15 s.
     let agent = AgentProfile { handshake_timeout: Duration::from_secs(60), ..AgentProfile::default() };
     let builder = Emulator::builder().target(TARGET, agent.clone());

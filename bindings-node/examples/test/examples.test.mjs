@@ -12,7 +12,7 @@ const isRoot = process.getuid() === 0
 
 test('a pool of pg queries a real PostgreSQL', async (t) => {
   const emulator = await emulatorFor(t)
-  const [place, port] = [folder(t), await freePort()]
+  const place = folder(t)
   // The server refuses to run as root.
   const options = { cwd: place }
   if (isRoot) {
@@ -23,6 +23,7 @@ test('a pool of pg queries a real PostgreSQL', async (t) => {
   const data = join(place, 'data')
   const init = ['-D', data, '-U', 'tester', '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync']
   execFileSync(program('initdb'), init, { ...options, stdio: 'pipe' })
+  const port = await freePort()
   const server = ['-D', data, '-h', '127.0.0.1', '-p', port, '-k', place, '-c', 'fsync=off'].map(String)
   await serve(t, 'postgres', server, port, { ...options, signal: 'SIGINT' })
 

@@ -38,8 +38,11 @@ pub(crate) fn flood(mut stream: TcpStream) {
     while stream.write_all(&[b'x'; 64 * 1024]).is_ok() {}
 }
 
-/// Returns a port on which nothing listens.
-pub(crate) fn refusing() -> u16 {
+/// A port on which nothing listens, and which no other test is given.
+pub(crate) const REFUSING: u16 = 1;
+
+/// Returns a port that was free just now.
+pub(crate) fn unused() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     listener.local_addr().expect("bound").port()
 }

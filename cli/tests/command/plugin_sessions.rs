@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use ssmwire_emulator::Emulator;
 
-use super::far_end::{echo, listen, noise, refusing};
+use super::far_end::{echo, listen, noise, unused};
 use super::handover::Handover;
 use super::program::{PATIENCE, send, text};
 use super::running::{Running, connect};
@@ -215,7 +215,7 @@ fn with_open_input(handover: &Handover<'_>) -> std::process::Command {
 #[test]
 fn a_port_is_forwarded_with_the_official_plugin_s_lines() {
     let service = Service::start(Emulator::builder());
-    let (far, local) = (listen(echo).to_string(), refusing());
+    let (far, local) = (listen(echo).to_string(), unused());
     let parameters = json!({"portNumber": [far], "localPortNumber": [local.to_string()]});
     let handover = Handover::of(
         &service,

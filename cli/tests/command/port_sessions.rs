@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use ssmwire_emulator::{AgentProfile, Emulator};
 
-use super::far_end::{echo, exchange, listen, noise, refusing};
+use super::far_end::{REFUSING, echo, exchange, listen, noise, unused};
 use super::program::{run_with_input, text};
 use super::running::{Running, connect};
 use super::service::Service;
@@ -38,7 +38,7 @@ fn echoes(port: u16) {
 #[test]
 fn a_port_session_says_what_the_official_plugin_says_and_carries_connections() {
     let service = Service::start(Emulator::builder());
-    let (far, local) = (listen(echo), refusing());
+    let (far, local) = (listen(echo), unused());
     let session = start(&service, "local", FORWARDING, &format!("portNumber={far},localPortNumber={local}"));
     let (id, port) = begin(&session);
     assert_eq!(port, local);
@@ -76,7 +76,7 @@ fn ports_of_remote_hosts_and_documents_of_ones_own_are_forwarded_too() {
 #[test]
 fn a_connection_that_the_far_host_refuses_is_reset_and_the_session_goes_on() {
     let service = Service::start(Emulator::builder());
-    let session = start(&service, "local", FORWARDING, &format!("portNumber={}", refusing()));
+    let session = start(&service, "local", FORWARDING, &format!("portNumber={REFUSING}"));
     let (id, port) = begin(&session);
     for count in 0..2 {
         let error = connect(port).read(&mut [0]).expect_err("the connection is reset");

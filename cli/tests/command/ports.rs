@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit};
 use ssmwire_emulator::{Direction, Disturbance, Emulator, Scope};
 
-use super::far_end::{echo, exchange, flood, listen, noise, refusing};
+use super::far_end::{REFUSING, echo, exchange, flood, listen, noise};
 use super::program::{program, run, run_with_input, send, text};
 use super::running::Running;
 use super::screen::Screen;
@@ -56,8 +56,7 @@ fn a_forward_takes_a_free_port_and_carries_connections_until_interrupted() {
 #[test]
 fn a_connection_that_the_far_host_refuses_is_reset_and_told_and_the_forward_goes_on() {
     let service = Service::start(Emulator::builder());
-    let far = refusing();
-    let forward = Running::start(service.client(&["forward", "local", &format!("0:localhost:{far}")]));
+    let forward = Running::start(service.client(&["forward", "local", &format!("0:localhost:{REFUSING}")]));
     let address = forward.forwards();
     for _ in 0..2 {
         let error = connect(&address).read(&mut [0]).expect_err("the connection is reset");
@@ -186,7 +185,7 @@ fn a_dialled_port_is_standard_input_and_output_byte_for_byte() {
 
 #[test]
 fn dialling_a_port_that_refuses_is_an_error() {
-    let output = run(&["--local", "dial", "local", &format!("localhost:{}", refusing())]);
+    let output = run(&["--local", "dial", "local", &format!("localhost:{REFUSING}")]);
     assert_eq!(text(&output.stderr), REFUSED.join("\n") + "\n");
     assert_eq!(text(&output.stdout), "");
     assert_eq!(output.status.code(), Some(255));
@@ -223,7 +222,7 @@ fn a_signal_ends_a_dialled_connection_and_its_session() {
 #[test]
 fn a_signal_that_comes_when_a_dialled_connection_has_ended_leaves_no_session_behind() {
     let service = Service::start(Emulator::builder());
-    let late = Disturbance { delay: 1.0, delay_by: Duration::from_secs(1), ..Disturbance::default() };
+    let late = Disturbance { delay: 1.0, delay_by: Duration::from_secs(2), ..Disturbance::default() };
     let mut command = service.client(&["dial", "local", &listen(echo).to_string()]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
     let (mut stdin, mut stdout) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
@@ -232,9 +231,9 @@ fn a_signal_that_comes_when_a_dialled_connection_has_ended_leaves_no_session_beh
     service.emulator.faults().disturb(Scope::All, Direction::ToAgent, late);
     stdin.write_all(b"bye\n").and_then(|()| stdout.read_exact(&mut answer)).expect("it is sent back");
     assert_eq!(&answer, b"bye\n");
-    // OpenSSH does that to its ProxyCommand when it ends a connection itself. Here the far end has done so, and for a
-    // second all that the program waits for is that its last words are acknowledged.
-    std::thread::sleep(Duration::from_millis(200));
+    // OpenSSH does that to its ProxyCommand when it ends a connection itself. Here the far end has done so, and for
+    // two seconds all that the program waits for is that its last words are acknowledged.
+    std::thread::sleep(Duration::from_secs(1));
     send(&child, Signal::HUP);
     assert_eq!(child.wait().expect("ended").code(), Some(0));
     service.expect_that_nothing_runs();

@@ -82,6 +82,8 @@ def serving(command, port, log, **options):
 def environment():
     """The environment of every client: this process's own, but with the emulator instead of AWS."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PG", "REDISCLI_"))}
+    # A shell that reads nothing of the account's when it starts: that could wait, and write.
+    own.update({"SHELL": "/bin/sh", "ENV": ""})
     with running([SSMWIRE, "emulator", "--port", "0", "--json"], stdout=subprocess.PIPE, env=own) as emulator:
         yield {**own, **json.loads(emulator.stdout.readline())}
     assert emulator.returncode == 0

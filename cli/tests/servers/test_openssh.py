@@ -35,6 +35,8 @@ def config(tmp_path_factory):
         UsePAM no
         StrictModes no
         PermitRootLogin prohibit-password
+        PermitUserRC no
+        SetEnv HOME={place}
         PasswordAuthentication no
         AuthorizedKeysFile {place}/user.pub
         Subsystem sftp internal-sftp

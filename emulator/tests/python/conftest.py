@@ -26,7 +26,9 @@ def environment():
     read_fd, write_fd = os.pipe()
     command = [os.environ["SSMWIRE"], "emulator", "--port", "0", "--ready-fd", str(write_fd), "--kms-key", "alias/test"]
     command += ["--ecs-kms-key", "alias/test", *(f"--ecs-container={CLUSTER}/{TASK}/{name}" for name in ("app", "log"))]
-    emulator = subprocess.Popen(command, pass_fds=[write_fd])
+    # A shell that reads nothing of the account's when it starts: that could wait, and write.
+    own = {**os.environ, "SHELL": "/bin/sh", "ENV": ""}
+    emulator = subprocess.Popen(command, pass_fds=[write_fd], env=own)
     os.close(write_fd)
     variables = {}
     with os.fdopen(read_fd) as ready:

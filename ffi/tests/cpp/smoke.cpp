@@ -15,10 +15,17 @@ static void run(const ssmwire::client &client) {
 
     /* What had arrived before the time was over is in the error. */
     command = ssmwire::command::shell("echo early; echo odd >&2; sleep 60");
-    command.run_timeout = 1500ms;
-    const ssmwire::error late = FAILS(SSMWIRE_TIMEOUT, client.run(TARGET, command));
-    CHECK(late.retryable() && late.output() != nullptr);
-    CHECK(late.output()->out == "early\n" && late.output()->err == "odd\n" && !late.output()->code);
+    for (auto limit = 1500ms;; limit *= 2) {
+        /* Valgrind beside others may need longer to start it. */
+        CHECK(limit < SOON);
+        command.run_timeout = limit;
+        const ssmwire::error late = FAILS(SSMWIRE_TIMEOUT, client.run(TARGET, command));
+        CHECK(late.retryable());
+        if (late.output() != nullptr && late.output()->err == "odd\n") {
+            CHECK(late.output()->out == "early\n" && !late.output()->code);
+            break;
+        }
+    }
 
     command = ssmwire::command::shell("echo why >&2; exit 4");
     command.is_checked = true;
@@ -51,12 +58,17 @@ static void run(const ssmwire::client &client) {
     CHECK(large.output() != nullptr && large.output()->out == "y\ny\ny");
 
     /* One that is stopped leaves what had arrived. */
-    auto stopped = MUST(client.start_run(TARGET, ssmwire::command::shell("echo begun; sleep 600")));
-    FAILS(SSMWIRE_TIMEOUT, stopped.wait(1500ms));
-    MUST(stopped.stop());
-    const ssmwire::error ended = FAILS(SSMWIRE_CANCELLED, stopped.wait(SOON));
-    CHECK(ended.output() != nullptr && ended.output()->out == "begun\n");
-    MUST(stopped.close());
+    for (auto limit = 1500ms;; limit *= 2) {
+        CHECK(limit < SOON);
+        auto stopped = MUST(client.start_run(TARGET, ssmwire::command::shell("echo begun; sleep 600")));
+        FAILS(SSMWIRE_TIMEOUT, stopped.wait(limit));
+        MUST(stopped.stop());
+        const ssmwire::error ended = FAILS(SSMWIRE_CANCELLED, stopped.wait(SOON));
+        MUST(stopped.close());
+        if (ended.output() != nullptr && ended.output()->out == "begun\n") {
+            break;
+        }
+    }
     FAILS(SSMWIRE_BAD_HANDLE, run.wait());
 }
 
@@ -66,7 +78,6 @@ static void command(const ssmwire::client &client) {
     auto running = MUST(client.command(TARGET, command));
     std::string out, err;
     MUST(running.session.ready(SOON));
-    FAILS(SSMWIRE_UNSUPPORTED, running.err.write("x", SOON));
     MUST(running.out.read_all(out, SOON));
     MUST(running.err.read_all(err, SOON));
     CHECK(out == "out\n" && err == "err\n");
@@ -77,6 +88,7 @@ static void command(const ssmwire::client &client) {
     running = MUST(client.command(TARGET, {"sleep", "60"}));
     MUST(running.session.ready(SOON));
     CHECK(!MUST(running.session.try_exit_code()));
+    FAILS(SSMWIRE_UNSUPPORTED, running.err.write("x", SOON));
     MUST(running.interrupt(SOON));
     MUST(running.session.exit_code(SOON));
 }
@@ -194,8 +206,8 @@ static void ports(const ssmwire::client &client) {
         MUST(session.close(SOON));
     }
 
-    /* Nobody listens there now. */
-    const auto stream = MUST(client.dial(TARGET, options.port));
+    /* Nobody listens there. */
+    const auto stream = MUST(client.dial(TARGET, 1));
     char byte;
     const ssmwire::error refused = FAILS(SSMWIRE_REMOTE_CONNECT_FAILED, stream.read(&byte, 1, SOON));
     CHECK(!refused.message().empty() && !refused.hint().empty() && !refused.session_id().empty());

@@ -17,6 +17,7 @@ int main() {
     writer.join();
 
     std::atomic<int> waiting{0};
+    std::atomic<bool> is_awake{false};
     std::thread reader([&] {
         char byte;
         waiting++;
@@ -34,6 +35,7 @@ int main() {
         std::uint64_t tag;
         waiting++;
         CHECK(MUST(queue.wait(&tag, 1)) == 0);
+        is_awake = true;
         FAILS(SSMWIRE_BAD_HANDLE, queue.wait(&tag, 1));
     });
     while (waiting < 4) {
@@ -42,6 +44,9 @@ int main() {
     std::this_thread::sleep_for(50ms);
     MUST(queue.wake());
     MUST(stream.close());
+    while (!is_awake) {
+        std::this_thread::yield();
+    }
     std::this_thread::sleep_for(50ms);
     MUST(queue.close());
     MUST(session.close(SOON));
