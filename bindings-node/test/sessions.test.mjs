@@ -115,13 +115,7 @@ test('a signal stops a shell that is being opened, and leaves no session', async
   const opening = client.shell('local', { signal: stop.signal })
   stop.abort()
   await assert.rejects(opening, { name: 'AbortError' })
-  await until(
-    () =>
-      emulator
-        .sessions()
-        .every(({ id, hasEnded }) => hasEnded || before.has(id)),
-    'the end',
-  )
+  await until(() => emulator.sessions().every(({ id, hasEnded }) => hasEnded || before.has(id)), 'the end')
 })
 
 test('the service ends a session, and its reader hears why', async () => {

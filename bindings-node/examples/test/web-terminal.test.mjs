@@ -33,6 +33,7 @@ async function browse(t, url) {
   const problems = []
   page.on('pageerror', (error) => problems.push(error.message))
   await page.goto(url)
+  // biome-ignore lint/performance/useDomNodeTextContent: the terminal's rows are lines
   const shown = async () => (await page.locator('.xterm-rows').innerText()).replaceAll('\u00a0', ' ')
   const shows = (pattern) => until(async () => pattern.test(await shown()), `the terminal shows ${pattern}`)
   const type = async (line) => {
