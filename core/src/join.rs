@@ -148,6 +148,8 @@ mod tests {
     use super::*;
 
     const LONG: Duration = Duration::from_millis(20);
+    /// What a pause of the whole machine does not reach.
+    const MINUTE: Duration = Duration::from_secs(60);
 
     #[tokio::test]
     async fn a_local_reader_who_takes_his_time_is_no_silence() {
@@ -162,7 +164,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_has_begun_may_pause() {
         let talk = Talk::default();
-        let mut silence = std::pin::pin!(talk.wait_for_silence(LONG));
+        let mut silence = std::pin::pin!(talk.wait_for_silence(MINUTE));
         assert!(tokio::time::timeout(LONG / 4, &mut silence).await.is_err(), "it has just begun");
         talk.received.store(1, Ordering::Relaxed);
         assert!(tokio::time::timeout(LONG * 5, &mut silence).await.is_err(), "more may come");

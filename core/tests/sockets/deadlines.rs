@@ -138,7 +138,7 @@ async fn more_starts_at_once_than_the_service_allows_all_succeed_at_its_rate() {
     const A_SECOND: u32 = 20;
     let emulator = emulator().await;
     // Each may be refused for as long, and together they take much longer.
-    let client = client(&emulator, Timeouts { start: SECOND, ..timeouts() }).await;
+    let client = client(&emulator, Timeouts { start: 5 * SECOND, ..timeouts() }).await;
     emulator.faults().throttle(Some(A_SECOND));
     let sessions: Vec<_> = soon(join_all((0..STARTS).map(|_| client.start_session(program("Echo"))))).await;
     let failed: Vec<_> = sessions.iter().filter_map(|session| session.as_ref().err()).collect();

@@ -243,21 +243,26 @@ async fn an_encrypted_shell_talks_too() {
 async fn a_slow_reader_gets_every_byte_and_bounds_the_memory() {
     let emulator = emulator().await;
     let client = crate::fixture::builder(&emulator).unread_max(256 << 10).build().await.expect("the client is made");
-    let bytes = 20_000_000_usize;
-    let request = StartSession { document_name: Some("Emulator-Chargen".into()), ..StartSession::new(TARGET) }
-        .parameter("bytes", bytes.to_string());
+    let data = ssmwire_emulator::programs::chargen(0, 20_000_000);
     soon(async {
-        let session = client.start_session(request).await.expect("it starts");
-        session.ready().await.expect("it gets ready");
-        let full = || session.stats().unread >= 256 << 10;
-        until("the buffer is full", full).await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let unread = session.stats().unread;
-        assert!(unread <= 1 << 20, "{unread} bytes are kept");
-        let mut received = Vec::new();
-        session.stdio().read_to_end(&mut received).await.expect("ends well");
-        assert_eq!(received.len(), bytes);
-        assert!(received == ssmwire_emulator::programs::chargen(0, bytes));
+        // One that does not end: an agent whose program has ended gives up what stays unread.
+        let session = crate::fixture::echo(&client).await;
+        let (reader, writer) = (session.stdio(), session.stdio());
+        let write = async { writer.write_all(&data).await.expect("writes") };
+        let read = async {
+            let full = || session.stats().unread >= 256 << 10;
+            until("the buffer is full", full).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let unread = session.stats().unread;
+            assert!(unread <= 1 << 20, "{unread} bytes are kept");
+            let mut received = Vec::new();
+            while received.len() < data.len() {
+                received.extend(reader.read_block().await.expect("goes on").expect("has not ended"));
+            }
+            received
+        };
+        let ((), received) = tokio::join!(write, read);
+        assert!(received == data);
     })
     .await;
 }
